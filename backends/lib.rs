@@ -1,0 +1,4 @@
+//! From checked tile IR to text: the reference (scalar Rust) and the CPU (SIMD Rust).
+
+pub mod cpu;
+pub mod reference;

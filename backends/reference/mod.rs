@@ -1,0 +1,1 @@
+//! Checked tile IR to plain scalar Rust.

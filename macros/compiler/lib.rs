@@ -1,0 +1,8 @@
+//! parse → check → schedule: from the tokens of a `#[kernel]` function to loop nests, for no target
+//! in particular. A plain library: nothing here needs rustc to test.
+
+pub mod check;
+pub mod diagnostics;
+pub mod ir;
+pub mod parse;
+pub mod schedule;

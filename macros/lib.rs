@@ -1,0 +1,1 @@
+//! The entry points: `#[kernel]`, `#[kernels]`, `#[device]`, `#[derive(Weights)]`.

@@ -1,0 +1,1 @@
+//! Block sizes and other tunables of one launch, by name.

@@ -1,0 +1,1 @@
+//! The CPU: always there, the default.

@@ -1,0 +1,1 @@
+//! From tensors to running programs: dimensions, aliasing, blocks, the grid.

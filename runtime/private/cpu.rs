@@ -1,0 +1,1 @@
+//! What generated CPU code calls besides the vectors.

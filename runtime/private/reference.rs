@@ -1,0 +1,1 @@
+//! What the generated reference runs over.

@@ -1,0 +1,1 @@
+//! Matrix products: packing and register-blocked microkernels, plain functions per instruction set.

@@ -1,0 +1,194 @@
+//! The vector vocabulary: what generated code and the microkernels are written in.
+//!
+//! A [`Simd`] is an instruction set. All its vector types have the same number of lanes, so that one
+//! loop can mix element types: with AVX-512 an `F32` is one register of 16 lanes and an `F64` two of 8.
+//! Scalars are the instruction set `One`, whose vectors are plain Rust scalars: the same function
+//! serves a lane loop and a scalar position.
+//!
+//! Generated code calls every operation by its full path (`Vector::add(a, b)`), and the instruction
+//! set's types carry the dispatch. Every function here is `#[inline(always)]`: it ends up inside a
+//! function with the right `#[target_feature]`.
+
+pub mod dot;
+mod isa;
+
+pub use isa::InstructionSet;
+
+/// The scalar a lane holds: f32, f64, i32, u32, i64 or bool. Every element type computes in one of them.
+pub trait Lane: Copy + Send + Sync + 'static {
+    /// The vector of this scalar in an instruction set.
+    type Of<S: Simd>: Vector<Scalar = Self, Mask = S::Mask>;
+}
+
+/// An instruction set.
+///
+/// # Safety
+/// Values of the vector types may only be made and used in functions that enable the target features
+/// that the implementation names; `LANES` is 1 to 16.
+pub unsafe trait Simd: Copy + Send + Sync + 'static {
+    /// Lanes of every vector.
+    const LANES: usize;
+    /// As printed and as accepted by `TILEWRIGHT_CPU`.
+    const NAME: &'static str;
+    /// f32 lanes.
+    type F32: Floats<Scalar = f32, Mask = Self::Mask> + CastAll<Self> + Copy;
+    /// f64 lanes.
+    type F64: Floats<Scalar = f64, Mask = Self::Mask> + CastAll<Self>;
+    /// i32 lanes: also i8, u8, i16, u16.
+    type I32: Integers<Scalar = i32, Mask = Self::Mask> + CastAll<Self>;
+    /// u32 lanes.
+    type U32: Integers<Scalar = u32, Mask = Self::Mask> + CastAll<Self>;
+    /// i64 lanes.
+    type I64: Integers<Scalar = i64, Mask = Self::Mask> + CastAll<Self>;
+    /// One truth value a lane. Also the vector of `bool`.
+    type Mask: Vector<Scalar = bool, Mask = Self::Mask> + Masks + CastAll<Self>;
+    /// Lane `i` holds `first + i`, wrapping.
+    fn iota(first: i32) -> Self::I32;
+}
+
+/// Conversions to every other lane type of the instruction set: to nearest even; float to integer
+/// saturates and NaN is 0; to a narrower integer wraps; from mask 0 or 1; to mask `!= 0`.
+pub trait CastAll<S: Simd>:
+    Cast<S::F32> + Cast<S::F64> + Cast<S::I32> + Cast<S::U32> + Cast<S::I64> + Cast<S::Mask>
+{
+}
+impl<S: Simd, V: Cast<S::F32> + Cast<S::F64> + Cast<S::I32> + Cast<S::U32> + Cast<S::I64> + Cast<S::Mask>>
+    CastAll<S> for V
+{
+}
+
+/// One conversion; see [`CastAll`].
+pub trait Cast<To> {
+    /// Lane by lane.
+    fn cast(self) -> To;
+}
+
+/// What every vector can do. Arithmetic on masks: `add` is or, `mul` is and, `max` or, `min` and.
+pub trait Vector: Copy {
+    /// What a lane holds.
+    type Scalar: Copy;
+    /// The instruction set's mask.
+    type Mask: Vector<Scalar = bool>;
+    /// Number of lanes.
+    const LANES: usize;
+    /// All lanes `x`.
+    fn splat(x: Self::Scalar) -> Self;
+    /// Lane by lane from a function of the lane number.
+    fn from_lanes(f: impl FnMut(usize) -> Self::Scalar) -> Self;
+    /// Lane `i` (`i < LANES`; masked with `LANES - 1` otherwise).
+    fn lane(self, i: usize) -> Self::Scalar;
+    /// `if mask { self } else { other }`.
+    fn select(mask: Self::Mask, then: Self, otherwise: Self) -> Self;
+    /// Lanes `< n` of `self`, the others from `other`.
+    fn first(self, n: usize, other: Self) -> Self;
+    /// Lane by lane; integers wrap.
+    fn add(self, other: Self) -> Self;
+    /// Lane by lane; integers wrap.
+    fn sub(self, other: Self) -> Self;
+    /// Lane by lane; integers wrap.
+    fn mul(self, other: Self) -> Self;
+    /// Integers: truncating, `x / 0` is 0, `MIN / -1` wraps.
+    fn div(self, other: Self) -> Self;
+    /// The sign is the dividend's; integers: `x % 0` is 0.
+    fn rem(self, other: Self) -> Self;
+    /// NaN in either wins.
+    fn max(self, other: Self) -> Self;
+    /// NaN in either wins.
+    fn min(self, other: Self) -> Self;
+    /// Integers wrap.
+    fn neg(self) -> Self;
+    /// Integers wrap.
+    fn abs(self) -> Self;
+    /// Lane by lane.
+    fn eq(self, other: Self) -> Self::Mask;
+    /// Lane by lane; true with NaN.
+    fn ne(self, other: Self) -> Self::Mask;
+    /// Lane by lane.
+    fn lt(self, other: Self) -> Self::Mask;
+    /// Lane by lane.
+    fn le(self, other: Self) -> Self::Mask;
+    /// Lane by lane.
+    fn gt(self, other: Self) -> Self::Mask;
+    /// Lane by lane.
+    fn ge(self, other: Self) -> Self::Mask;
+    /// Of all lanes, pairwise.
+    fn reduce_add(self) -> Self::Scalar;
+    /// Of all lanes, pairwise.
+    fn reduce_mul(self) -> Self::Scalar;
+    /// Of all lanes; NaN wins.
+    fn reduce_max(self) -> Self::Scalar;
+    /// Of all lanes; NaN wins.
+    fn reduce_min(self) -> Self::Scalar;
+}
+
+/// What masks can do.
+pub trait Masks: Copy {
+    /// Lane by lane.
+    fn and(self, other: Self) -> Self;
+    /// Lane by lane.
+    fn or(self, other: Self) -> Self;
+    /// Lane by lane.
+    fn xor(self, other: Self) -> Self;
+    /// Lane by lane.
+    fn not(self) -> Self;
+    /// Whether any lane is set.
+    fn any(self) -> bool;
+    /// Whether all are.
+    fn all(self) -> bool;
+    /// Lanes `< n` set.
+    fn first_lanes(n: usize) -> Self;
+    /// Bit `i` is lane `i`.
+    fn bits(self) -> u32;
+}
+
+/// What integer vectors can do beyond [`Vector`]. Shift amounts are taken modulo the width.
+pub trait Integers: Vector {
+    /// Bitwise.
+    fn and(self, other: Self) -> Self;
+    /// Bitwise.
+    fn or(self, other: Self) -> Self;
+    /// Bitwise.
+    fn xor(self, other: Self) -> Self;
+    /// Bitwise.
+    fn not(self) -> Self;
+    /// Left.
+    fn shl(self, amount: Self) -> Self;
+    /// Right; arithmetic on signed types.
+    fn shr(self, amount: Self) -> Self;
+}
+
+/// What float vectors can do beyond [`Vector`]. The mathematical functions are within 2 ulp on f32
+/// over the whole range (exceptions are documented at the function), and within 2 ulp of correctly
+/// rounded on f64.
+#[expect(missing_docs, reason = "the names are the functions'")]
+pub trait Floats: Vector {
+    /// `self * by + plus`, rounded once where the instruction set has it.
+    fn mul_add(self, by: Self, plus: Self) -> Self;
+    fn floor(self) -> Self;
+    fn ceil(self) -> Self;
+    /// Half to even.
+    fn round(self) -> Self;
+    fn trunc(self) -> Self;
+    fn sqrt(self) -> Self;
+    fn rsqrt(self) -> Self;
+    fn recip(self) -> Self;
+    fn exp(self) -> Self;
+    /// `exp(self - peak)`, and 0 where `peak` is −∞.
+    fn exp_sub(self, peak: Self) -> Self;
+    fn exp2(self) -> Self;
+    fn ln(self) -> Self;
+    fn log2(self) -> Self;
+    fn sin(self) -> Self;
+    fn cos(self) -> Self;
+    fn tanh(self) -> Self;
+    fn erf(self) -> Self;
+    fn sigmoid(self) -> Self;
+    fn relu(self) -> Self;
+    /// `x/2 · (1 + erf(x/√2))`.
+    fn gelu(self) -> Self;
+    /// `x/2 · (1 + tanh(√(2/π)(x + 0.044715 x³)))`.
+    fn gelu_tanh(self) -> Self;
+    /// `x · sigmoid(x)`.
+    fn silu(self) -> Self;
+    fn pow(self, exponent: Self) -> Self;
+}

@@ -1,0 +1,1 @@
+//! Tensors: shared storage, shape, strides.

@@ -1,0 +1,1 @@
+//! Safetensors: opened, validated, bound to structs.
