@@ -6,3 +6,4 @@ pub mod diagnostics;
 pub mod ir;
 pub mod parse;
 pub mod schedule;
+pub mod walk;

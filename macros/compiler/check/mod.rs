@@ -1,1 +1,23 @@
-//! The rules that need the whole kernel: races, stores in loops, block sizes, bounds.
+//! The rules that need the whole kernel; those of one expression are checked while it is parsed.
+//!
+//! In: a parsed kernel. Out: nothing, or diagnostics. A kernel that passes has no race, does not
+//! show its block sizes, and keeps nothing of unbounded size on chip.
+
+mod blocks;
+mod bounds;
+mod grid;
+mod loops;
+mod races;
+
+use crate::diagnostics::Diagnostics;
+use crate::ir::Kernel;
+
+/// Checks every rule and reports every breach.
+pub fn check(kernel: &Kernel, errors: &mut Diagnostics) {
+    grid::check_reductions(kernel, errors);
+    races::check_stores(kernel, errors);
+    races::check_reads(kernel, errors);
+    loops::check_stores(kernel, errors);
+    blocks::check_block_sizes(kernel, errors);
+    bounds::check_whole_dimensions(kernel, errors);
+}

@@ -1,0 +1,196 @@
+//! Walking the IR: the operands of a value, the statements of a block with what encloses them.
+
+use crate::ir::{AxisId, AxisKind, BinaryOp, Block, Index, Kernel, Op, Stmt, ValueId};
+
+impl Op {
+    /// The values this one is computed from, in order; a closure's body and parameters are not among
+    /// them, its result is.
+    #[must_use]
+    pub fn operands(&self) -> Vec<ValueId> {
+        match self {
+            Op::Literal(_)
+            | Op::Dim(_)
+            | Op::Param(_)
+            | Op::Const(_)
+            | Op::Each(_)
+            | Op::AxisIndex(_)
+            | Op::AxisBegin(_)
+            | Op::AxisEnd(_)
+            | Op::AxisLen(_)
+            | Op::Read(_) => Vec::new(),
+            Op::Broadcast(value) | Op::Unary(_, value) | Op::Cast(value) | Op::Reduce(_, value, _) => {
+                vec![*value]
+            }
+            Op::Binary(_, lhs, rhs) | Op::Compare(_, lhs, rhs) | Op::Dot(lhs, rhs, _) => vec![*lhs, *rhs],
+            Op::Select(condition, then, otherwise) => vec![*condition, *then, *otherwise],
+            Op::Call(_, args) => args.clone(),
+            Op::Fold(fold) => vec![fold.value, fold.init, fold.result],
+            Op::Load { index, default, .. } => {
+                index.iter().filter_map(Index::value).chain(*default).collect()
+            }
+        }
+    }
+}
+
+impl Index {
+    /// The value in it, if any: an offset, a scalar or a gather.
+    #[must_use]
+    pub fn value(&self) -> Option<ValueId> {
+        match self {
+            Index::Axis { offset, .. } => *offset,
+            Index::Scalar(value) | Index::Gather(value) => Some(*value),
+        }
+    }
+}
+
+/// Calls `visit` for every statement of `block` and of the blocks in it, in program order, with the
+/// axes of the loops around it, outermost first.
+pub fn each_statement<'k>(block: &'k Block, visit: &mut impl FnMut(&'k Stmt, &[AxisId])) {
+    walk(block, &mut Vec::new(), visit);
+}
+
+fn walk<'k>(block: &'k Block, around: &mut Vec<AxisId>, visit: &mut impl FnMut(&'k Stmt, &[AxisId])) {
+    for stmt in block {
+        visit(stmt, around);
+        match stmt {
+            Stmt::For { axes, body, .. } => {
+                around.extend(axes);
+                walk(body, around, visit);
+                around.truncate(around.len() - axes.len());
+            }
+            Stmt::If { then, otherwise, .. } => {
+                walk(then, around, visit);
+                walk(otherwise, around, visit);
+            }
+            Stmt::Let(_)
+            | Stmt::Assign(..)
+            | Stmt::Store { .. }
+            | Stmt::Break
+            | Stmt::Continue
+            | Stmt::Assert { .. } => {}
+        }
+    }
+}
+
+impl Kernel {
+    /// Whether two values are the same expression: same operations on the same leaves. Reads of
+    /// variables are never the same, because something may have been assigned in between.
+    #[must_use]
+    pub fn same_value(&self, lhs: ValueId, rhs: ValueId) -> bool {
+        if lhs == rhs {
+            return true;
+        }
+        let (lhs, rhs) = (&self.values[lhs], &self.values[rhs]);
+        let all = |lhs: &[ValueId], rhs: &[ValueId]| {
+            lhs.len() == rhs.len() && lhs.iter().zip(rhs).all(|(l, r)| self.same_value(*l, *r))
+        };
+        if lhs.ty != rhs.ty || !all(&lhs.op.operands(), &rhs.op.operands()) {
+            return false;
+        }
+        match (&lhs.op, &rhs.op) {
+            (Op::Literal(l), Op::Literal(r)) => l == r,
+            (Op::Dim(l), Op::Dim(r)) => l == r,
+            (Op::Param(l), Op::Param(r)) => l == r,
+            (Op::Const(l), Op::Const(r)) => l == r,
+            (Op::Each(l), Op::Each(r))
+            | (Op::AxisIndex(l), Op::AxisIndex(r))
+            | (Op::AxisBegin(l), Op::AxisBegin(r))
+            | (Op::AxisEnd(l), Op::AxisEnd(r))
+            | (Op::AxisLen(l), Op::AxisLen(r)) => l == r,
+            (Op::Broadcast(_), Op::Broadcast(_))
+            | (Op::Cast(_), Op::Cast(_))
+            | (Op::Select(..), Op::Select(..)) => true,
+            (Op::Unary(l, _), Op::Unary(r, _)) => l == r,
+            (Op::Binary(l, ..), Op::Binary(r, ..)) => l == r,
+            (Op::Compare(l, ..), Op::Compare(r, ..)) => l == r,
+            (Op::Reduce(l, _, a), Op::Reduce(r, _, b)) => l == r && a == b,
+            (Op::Dot(_, _, l), Op::Dot(_, _, r)) => l == r,
+            (Op::Load { tensor: l, index: a, .. }, Op::Load { tensor: r, index: b, .. }) => {
+                l == r && self.same_index(a, b)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether two indices name the same elements.
+    #[must_use]
+    pub fn same_index(&self, lhs: &[Index], rhs: &[Index]) -> bool {
+        let same = |(lhs, rhs): (&Index, &Index)| match (lhs, rhs) {
+            (Index::Axis { axis: l, offset: a }, Index::Axis { axis: r, offset: b }) => {
+                l == r && self.same_offset(*a, *b)
+            }
+            (Index::Scalar(l), Index::Scalar(r)) | (Index::Gather(l), Index::Gather(r)) => {
+                self.same_value(*l, *r)
+            }
+            _ => false,
+        };
+        lhs.len() == rhs.len() && lhs.iter().zip(rhs).all(same)
+    }
+
+    /// Whether two offsets are the same expression.
+    #[must_use]
+    pub fn same_offset(&self, lhs: Option<ValueId>, rhs: Option<ValueId>) -> bool {
+        match (lhs, rhs) {
+            (None, None) => true,
+            (Some(lhs), Some(rhs)) => self.same_value(lhs, rhs),
+            (Some(_), None) | (None, Some(_)) => false,
+        }
+    }
+
+    /// Whether a scalar is the same for all programs of a launch: made of dimensions, parameters,
+    /// const parameters and literals alone.
+    #[must_use]
+    pub fn is_launch_constant(&self, value: ValueId) -> bool {
+        let op = &self.values[value].op;
+        let leaf = match op {
+            Op::Literal(_) | Op::Dim(_) | Op::Param(_) | Op::Const(_) => true,
+            Op::Unary(..) | Op::Binary(..) | Op::Compare(..) | Op::Select(..) | Op::Cast(_) => {
+                !op.operands().is_empty()
+            }
+            Op::Each(_)
+            | Op::AxisIndex(_)
+            | Op::AxisBegin(_)
+            | Op::AxisEnd(_)
+            | Op::AxisLen(_)
+            | Op::Read(_)
+            | Op::Broadcast(_)
+            | Op::Call(..)
+            | Op::Reduce(..)
+            | Op::Fold(_)
+            | Op::Dot(..)
+            | Op::Load { .. } => false,
+        };
+        leaf && op.operands().iter().all(|operand| self.is_launch_constant(*operand))
+    }
+
+    /// The axis that stands in one position of an index, bare or plus or minus something, with that
+    /// something: `m`, `m + 1`, and `b`, `b - 1` for the scalar of an `each` or `unroll` loop.
+    #[must_use]
+    pub fn axis_of_index(&self, index: &Index) -> Option<(AxisId, Option<ValueId>)> {
+        match index {
+            Index::Axis { axis, offset } => Some((*axis, *offset)),
+            Index::Scalar(value) => self.axis_of_scalar(*value),
+            Index::Gather(_) => None,
+        }
+    }
+
+    fn axis_of_scalar(&self, value: ValueId) -> Option<(AxisId, Option<ValueId>)> {
+        let each =
+            |value: ValueId| if let Op::Each(axis) = self.values[value].op { Some(axis) } else { None };
+        if let Op::Binary(op @ (BinaryOp::Add | BinaryOp::Sub), lhs, rhs) = self.values[value].op {
+            let left = each(lhs).map(|axis| (axis, Some(rhs)));
+            let right = || each(rhs).map(|axis| (axis, Some(lhs)));
+            return if op == BinaryOp::Add { left.or_else(right) } else { left };
+        }
+        each(value).map(|axis| (axis, None))
+    }
+
+    /// Whether the user pinned the axis' block to one size, or it has none.
+    #[must_use]
+    pub fn is_pinned(&self, axis: AxisId) -> bool {
+        match &self.axes[axis].kind {
+            AxisKind::Tile { block, .. } => block.min == block.max,
+            AxisKind::Each { .. } | AxisKind::Unroll { .. } | AxisKind::Whole { .. } => true,
+        }
+    }
+}
