@@ -1,1 +1,194 @@
 //! Block sizes and other tunables of one launch, by name.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::ConfigError;
+
+/// Values for the tunables of a kernel, by name: the block size of each tiled axis under the axis' name,
+/// and `threads`, the most threads that a launch uses. What it does not name is chosen at launch.
+///
+/// Keys are checked at launch against those that the kernel has; block sizes are clamped to the bounds
+/// that the kernel pins.
+///
+/// ```
+/// use tilewright::Config;
+/// let config = Config::new().set("m", 64).set("n", 256);
+/// assert_eq!(config.to_string(), "m=64,n=256");
+/// assert_eq!("m=64,n=256".parse(), Ok(config));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    entries: Vec<(Cow<'static, str>, i32)>,
+}
+
+/// The one key that every kernel has.
+const THREADS: &str = "threads";
+
+impl Config {
+    /// Everything is chosen at launch.
+    ///
+    /// ```
+    /// assert_eq!(tilewright::Config::new().to_string(), "");
+    /// ```
+    #[must_use]
+    pub const fn new() -> Config {
+        Config { entries: Vec::new() }
+    }
+
+    /// Sets one value; the last one set for a key counts.
+    ///
+    /// ```
+    /// let config = tilewright::Config::new().set("m", 32).set("m", 64);
+    /// assert_eq!(config.get("m"), Some(64));
+    /// ```
+    #[must_use]
+    pub fn set(mut self, key: impl Into<Cow<'static, str>>, value: i32) -> Config {
+        let key = key.into();
+        match self.entries.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, old)) => *old = value,
+            None => self.entries.push((key, value)),
+        }
+        self
+    }
+
+    /// Limits the launch to this many threads; the calling thread is one of them.
+    ///
+    /// ```
+    /// assert_eq!(tilewright::Config::new().threads(1).to_string(), "threads=1");
+    /// ```
+    #[must_use]
+    pub fn threads(self, limit: usize) -> Config {
+        self.set(THREADS, i32::try_from(limit).unwrap_or(i32::MAX))
+    }
+
+    /// The value set for a key.
+    ///
+    /// ```
+    /// assert_eq!(tilewright::Config::new().get("m"), None);
+    /// ```
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<i32> {
+        self.entries.iter().find(|(known, _)| known == key).map(|&(_, value)| value)
+    }
+
+    /// The limit that [`Config::threads`] set.
+    pub(crate) fn thread_limit(&self) -> Option<usize> {
+        self.get(THREADS).and_then(|limit| usize::try_from(limit).ok())
+    }
+
+    /// Refuses keys that a kernel does not have, and values below 1.
+    pub(crate) fn check(
+        &self,
+        kernel: &'static str,
+        known: impl Iterator<Item = &'static str> + Clone,
+    ) -> Result<(), ConfigError> {
+        for (key, value) in &self.entries {
+            if key != THREADS && !known.clone().any(|name| name == key) {
+                return Err(unknown_key(kernel, key, known));
+            }
+            if *value < 1 {
+                return Err(ConfigError::Value { key: key.to_string(), value: *value });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn unknown_key(kernel: &'static str, key: &str, known: impl Iterator<Item = &'static str>) -> ConfigError {
+    let known: Vec<_> = known.collect();
+    let nearest = known
+        .iter()
+        .copied()
+        .map(|name| (distance(key, name), name))
+        .filter(|&(distance, name)| distance <= name.len().max(key.len()) / 2)
+        .min()
+        .map(|(_, name)| name);
+    ConfigError::UnknownKey { kernel, key: key.to_owned(), nearest, known }
+}
+
+/// Levenshtein's: how many letters to insert, delete or replace.
+fn distance(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, letter) in from.chars().enumerate() {
+        let mut diagonal = i;
+        row[0] = i + 1;
+        for (j, &other) in to.iter().enumerate() {
+            let replaced = diagonal + usize::from(letter != other);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(row[j + 1] + 1);
+        }
+    }
+    row[to.len()]
+}
+
+impl fmt::Display for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, (key, value)) in self.entries.iter().enumerate() {
+            let comma = if i == 0 { "" } else { "," };
+            write!(f, "{comma}{key}={value}")?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Config {
+    type Err = ConfigError;
+
+    /// Reads what `Display` writes; spaces around keys and values do not matter.
+    fn from_str(text: &str) -> Result<Config, ConfigError> {
+        let mut config = Config::new();
+        for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
+            let (key, value) = parse_entry(entry)?;
+            if config.get(key).is_some() {
+                return Err(ConfigError::Twice { key: key.to_owned() });
+            }
+            config = config.set(key.to_owned(), value);
+        }
+        Ok(config)
+    }
+}
+
+fn parse_entry(entry: &str) -> Result<(&str, i32), ConfigError> {
+    let syntax = || ConfigError::Syntax { text: entry.to_owned() };
+    let (key, value) = entry.split_once('=').ok_or_else(syntax)?;
+    let (key, value) = (key.trim(), value.trim());
+    if key.is_empty() {
+        return Err(syntax());
+    }
+    Ok((key, value.parse().map_err(|_| syntax())?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn printed_configs_parse_back() {
+        for config in [Config::new(), Config::new().set("m", 1), Config::new().set("m", 64).threads(2)] {
+            assert_eq!(config.to_string().parse(), Ok(config));
+        }
+        assert_eq!(" m = 3 , n=4,".parse(), Ok(Config::new().set("m", 3).set("n", 4)));
+    }
+
+    #[test]
+    fn malformed_text_is_refused() {
+        for text in ["m", "m=", "=3", "m=x", "m=3.5", "m=99999999999"] {
+            assert!(matches!(text.parse::<Config>(), Err(ConfigError::Syntax { .. })), "{text}");
+        }
+        assert_eq!("m=1,m=2".parse::<Config>(), Err(ConfigError::Twice { key: "m".into() }));
+    }
+
+    #[test]
+    fn unknown_keys_name_the_nearest() {
+        let check = |config: Config| config.check("k", ["rows", "n"].into_iter());
+        assert_eq!(check(Config::new().set("rows", 2).set("n", 3).threads(1)), Ok(()));
+        let error = check(Config::new().set("row", 2)).unwrap_err();
+        assert!(matches!(&error, ConfigError::UnknownKey { nearest: Some("rows"), .. }), "{error}");
+        let error = check(Config::new().set("quux", 2)).unwrap_err();
+        assert_eq!(error.to_string(), "k: there is no config key `quux`; use one of rows, n");
+        assert!(matches!(check(Config::new().set("n", 0)), Err(ConfigError::Value { .. })));
+    }
+}

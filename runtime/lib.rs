@@ -6,10 +6,17 @@ pub mod config;
 pub mod device;
 pub mod element;
 pub mod error;
-pub mod launch;
+pub(crate) mod launch;
 pub mod prelude;
 #[doc(hidden)]
 pub mod private;
 pub mod simd;
 pub mod tensor;
 pub mod weights;
+
+pub use config::Config;
+pub use device::{Device, set_threads};
+pub use element::{Element, Float};
+pub use error::{ConfigError, Error, LaunchError, TensorError};
+pub use half::{bf16, f16};
+pub use tensor::Tensor;

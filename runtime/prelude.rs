@@ -1,1 +1,9 @@
 //! What a file with kernels imports.
+//!
+//! ```
+//! use tilewright::prelude::*;
+//! let x = Tensor::<f32>::zeros((2, 3));
+//! assert_eq!(x.shape(), [2, 3]);
+//! ```
+
+pub use crate::{Config, Device, Element, Error, Float, Tensor, bf16, f16};

@@ -1,1 +1,336 @@
 //! From tensors to running programs: dimensions, aliasing, blocks, the grid.
+//!
+//! Generated code makes a [`Launch`], hands it every tensor ([`Launch::read`], [`Launch::write`]), closes
+//! it with [`Launch::finish`], and runs programs over the views that it got. From `finish` until the
+//! launch is dropped it holds the locks of all storages: alone where an output lives, shared elsewhere.
+
+mod faults;
+mod grid;
+mod meta;
+mod overlap;
+mod workspace;
+
+use std::fmt::Display;
+
+use smallvec::SmallVec;
+
+pub use faults::Faults;
+pub use grid::{GridAxis, Program};
+pub use meta::{AxisMeta, Meta, TensorMeta, View};
+
+use crate::config::Config;
+use crate::device::cpu;
+use crate::element::Element;
+use crate::error::{Error, LaunchError, Place};
+use crate::simd::InstructionSet;
+use crate::tensor::{MAX_RANK, Storage, Tensor};
+use overlap::Span;
+
+/// One call of a kernel.
+pub struct Launch<'a> {
+    meta: &'static Meta,
+    config: &'a Config,
+    isa: InstructionSet,
+    tensors: SmallVec<[Argument<'a>; 6]>,
+    dims: SmallVec<[Option<Place>; 8]>,
+    cost: f64,
+    finished: bool,
+    faults: Faults,
+}
+
+/// A tensor that the launch was given.
+struct Argument<'a> {
+    /// Into `Meta::tensors`.
+    parameter: usize,
+    storage: &'a Storage,
+    span: Span,
+    held: Held,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Held {
+    No,
+    Shared,
+    Exclusive,
+}
+
+/// Below this many operations (see [`Launch::cost`]) another thread does not pay for being woken.
+const WORTH_A_THREAD: f64 = 400_000.0;
+
+impl<'a> Launch<'a> {
+    /// A launch without tensors.
+    ///
+    /// # Errors
+    /// The config has a key that the kernel has not, or `TILEWRIGHT_CPU` is wrong.
+    pub fn new(meta: &'static Meta, config: &'a Config) -> Result<Launch<'a>, Error> {
+        config.check(meta.kernel, meta.axes.iter().map(|axis| axis.key))?;
+        Ok(Launch {
+            meta,
+            config,
+            isa: cpu::instruction_set()?,
+            tensors: SmallVec::new(),
+            dims: SmallVec::from_elem(None, meta.dims.len()),
+            cost: f64::INFINITY,
+            finished: false,
+            faults: Faults::new(),
+        })
+    }
+
+    /// Tensor parameter `parameter`, for reading. The view may be followed between `finish` and the
+    /// launch's end.
+    ///
+    /// # Errors
+    /// Its rank or a dimension disagrees, or is too long.
+    pub fn read<T: Element>(&mut self, parameter: usize, tensor: &'a Tensor<T>) -> Result<View<T>, Error> {
+        self.add(parameter, tensor)
+    }
+
+    /// Tensor parameter `parameter`, for reading and writing.
+    ///
+    /// # Errors
+    /// As for `read`; or its memory is read-only, or the view names some element twice.
+    pub fn write<T: Element>(
+        &mut self,
+        parameter: usize,
+        tensor: &'a mut Tensor<T>,
+    ) -> Result<View<T>, Error> {
+        let (kernel, name) = (self.meta.kernel, self.meta.tensors[parameter].name);
+        let view = self.add(parameter, tensor)?;
+        if tensor.is_read_only() {
+            return Err(LaunchError::ReadOnly { kernel, tensor: name }.into());
+        }
+        if !tensor.is_injective() {
+            let strides = tensor.strides().to_vec();
+            return Err(LaunchError::Overlapping { kernel, tensor: name, strides }.into());
+        }
+        Ok(view)
+    }
+
+    fn add<T: Element>(&mut self, parameter: usize, tensor: &'a Tensor<T>) -> Result<View<T>, Error> {
+        let dims = self.unify(parameter, tensor.shape())?;
+        let strides = tensor.strides_array();
+        let size = size_of::<T>();
+        let span = Span {
+            first: tensor.pointer().addr(),
+            size,
+            shape: tensor.shape_array(),
+            strides: strides.map(|stride| stride.wrapping_mul(size.cast_signed())),
+            rank: tensor.rank(),
+        };
+        self.tensors.push(Argument { parameter, storage: tensor.storage(), span, held: Held::No });
+        Ok(View { ptr: tensor.pointer(), dims, strides })
+    }
+
+    /// Fixes the dimensions of a parameter or compares them with what earlier ones fixed.
+    fn unify(&mut self, parameter: usize, shape: &[usize]) -> Result<[i32; MAX_RANK], LaunchError> {
+        let (kernel, meta) = (self.meta.kernel, &self.meta.tensors[parameter]);
+        if shape.len() != meta.dims.len() {
+            let expected = meta.dims.iter().map(|&dim| self.meta.dims[dim]).collect();
+            return Err(LaunchError::Rank { kernel, tensor: meta.name, expected, found: shape.to_vec() });
+        }
+        let mut lengths = [0; MAX_RANK];
+        for (dimension, (&length, &dim)) in shape.iter().zip(meta.dims).enumerate() {
+            let second = Place { tensor: meta.name, dimension, length };
+            let name = self.meta.dims[dim];
+            lengths[dimension] = i32::try_from(length).map_err(|_| LaunchError::TooLong {
+                kernel,
+                dimension: name,
+                place: second,
+            })?;
+            let first = *self.dims[dim].get_or_insert(second);
+            if first.length != length {
+                return Err(LaunchError::Dimension { kernel, dimension: name, first, second });
+            }
+        }
+        Ok(lengths)
+    }
+
+    /// To be called once, after all tensors: checks that every dimension is known and that no output
+    /// shares elements with another argument, and takes the locks.
+    ///
+    /// # Errors
+    /// What those checks say, or a storage is in use.
+    pub fn finish(&mut self) -> Result<(), Error> {
+        let kernel = self.meta.kernel;
+        if let Some(dim) = self.dims.iter().position(Option::is_none) {
+            return Err(LaunchError::Unfixed { kernel, dimension: self.meta.dims[dim] }.into());
+        }
+        self.check_aliasing()?;
+        self.lock()?;
+        self.finished = true;
+        Ok(())
+    }
+
+    fn check_aliasing(&self) -> Result<(), LaunchError> {
+        for (i, a) in self.tensors.iter().enumerate() {
+            for b in &self.tensors[i + 1..] {
+                let (meta_a, meta_b) = (self.meta(a), self.meta(b));
+                if !(meta_a.writable || meta_b.writable) || !std::ptr::eq(a.storage, b.storage) {
+                    continue;
+                }
+                let same_view = a.span.is_same_view(&b.span);
+                let one_output = meta_a.writable != meta_b.writable;
+                if same_view && one_output && meta_a.in_place && meta_b.in_place {
+                    continue;
+                }
+                if a.span.overlaps(&b.span) {
+                    let (output, other) = if meta_b.writable { (meta_b, meta_a) } else { (meta_a, meta_b) };
+                    let (kernel, output, other) = (self.meta.kernel, output.name, other.name);
+                    return Err(LaunchError::Alias { kernel, output, other, same_view });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes each storage once: alone if an output lives there, else shared.
+    fn lock(&mut self) -> Result<(), LaunchError> {
+        for i in 0..self.tensors.len() {
+            let storage = self.tensors[i].storage;
+            let same = |other: &Argument<'_>| std::ptr::eq(other.storage, storage);
+            if self.tensors[..i].iter().any(same) {
+                continue;
+            }
+            let written = self.tensors.iter().any(|other| same(other) && self.meta(other).writable);
+            let taken = if written { storage.lock_exclusive() } else { storage.lock_shared() };
+            let tensor = self.meta(&self.tensors[i]).name;
+            taken.map_err(|_| LaunchError::Busy { kernel: self.meta.kernel, tensor })?;
+            self.tensors[i].held = if written { Held::Exclusive } else { Held::Shared };
+        }
+        Ok(())
+    }
+
+    fn meta(&self, argument: &Argument<'_>) -> &'static TensorMeta {
+        &self.meta.tensors[argument.parameter]
+    }
+
+    /// The length of dimension `dim` of `Meta::dims`; 0 before a tensor fixed it.
+    #[must_use]
+    pub fn dim(&self, dim: usize) -> i32 {
+        // `unify` refuses lengths that do not fit.
+        self.dims[dim].map_or(0, |place| place.length as i32)
+    }
+
+    /// An `assert!` of the kernel.
+    ///
+    /// # Errors
+    /// It does not hold.
+    pub fn assert(&self, holds: bool, text: &'static str) -> Result<(), Error> {
+        if holds { Ok(()) } else { Err(LaunchError::Assert { kernel: self.meta.kernel, text }.into()) }
+    }
+
+    /// An integer argument as the kernel computes with it.
+    ///
+    /// # Errors
+    /// It does not fit.
+    pub fn int<V: TryInto<i32> + Copy + Display>(&self, name: &'static str, value: V) -> Result<i32, Error> {
+        value.try_into().map_err(|_| self.unfit(name, &value, "i32"))
+    }
+
+    /// A float argument as the kernel computes with it: to nearest even.
+    ///
+    /// # Errors
+    /// It is finite and beyond the range of f32.
+    pub fn float(&self, name: &'static str, value: impl Into<f64>) -> Result<f32, Error> {
+        let value = value.into();
+        let narrow = value as f32;
+        if narrow.is_infinite() && value.is_finite() {
+            return Err(self.unfit(name, &value, "f32"));
+        }
+        Ok(narrow)
+    }
+
+    fn unfit(&self, name: &'static str, value: &dyn Display, ty: &'static str) -> Error {
+        LaunchError::Scalar { kernel: self.meta.kernel, name, value: value.to_string(), ty }.into()
+    }
+
+    /// The block size of axis `axis` of `Meta::axes`: the config's, else `heuristic`; within the axis'
+    /// bounds.
+    #[must_use]
+    pub fn block(&self, axis: usize, heuristic: i32) -> i32 {
+        let axis = &self.meta.axes[axis];
+        self.config.get(axis.key).unwrap_or(heuristic).min(axis.max).max(axis.min)
+    }
+
+    /// The instruction set to run.
+    #[must_use]
+    pub fn isa(&self) -> InstructionSet {
+        self.isa
+    }
+
+    /// A hint how much work all programs together are, in additions of f32 (a multiply-add is 2, an
+    /// `exp` about 10, an element loaded or stored about 4). Little work stays on the calling thread;
+    /// without a hint, work is taken for much.
+    pub fn cost(&mut self, operations: f64) {
+        self.cost = operations;
+    }
+
+    /// How many threads `run` may use for the work that `cost` named.
+    ///
+    /// # Errors
+    /// `TILEWRIGHT_THREADS` is not a number of threads.
+    pub fn threads(&self) -> Result<usize, Error> {
+        let limit = cpu::thread_limit()?.min(self.config.thread_limit().unwrap_or(usize::MAX));
+        let worth = (self.cost / WORTH_A_THREAD) as usize;
+        if limit.min(worth) <= 1 {
+            return Ok(1);
+        }
+        Ok(limit.min(worth).min(rayon::current_num_threads()))
+    }
+
+    /// Runs `program` for every block of the grid; several may run at once. Can be called again for a
+    /// further phase.
+    ///
+    /// # Safety
+    /// The kernel's tensors are those given to this launch. For any grid position inside `grid`, and
+    /// `workspace_bytes` bytes of workspace, `program` may be called with `args`, concurrently with
+    /// itself at other positions.
+    ///
+    /// # Errors
+    /// A program met an index outside a tensor.
+    ///
+    /// # Panics
+    /// A program panics, or `finish` did not come first.
+    pub unsafe fn run<A: Sync>(
+        &mut self,
+        args: &A,
+        grid: &[GridAxis],
+        workspace_bytes: usize,
+        program: unsafe fn(&A, &mut Program<'_>),
+    ) -> Result<(), Error> {
+        assert!(self.finished, "Launch::finish comes before Launch::run");
+        let threads = self.threads()?;
+        let job = grid::Job { args, program, grid, workspace_bytes, faults: &self.faults };
+        // SAFETY: promised by the caller; `finish` took the locks.
+        unsafe { job.run(threads) };
+        self.faults()
+    }
+
+    /// What programs reported, which `run` returns.
+    fn faults(&self) -> Result<(), Error> {
+        let Some(fault) = self.faults.first() else {
+            return Ok(());
+        };
+        let meta = &self.meta.tensors[fault.tensor];
+        let length = self.dims[meta.dims[fault.dimension]].map_or(0, |place| place.length);
+        Err(Error::IndexOutOfBounds {
+            kernel: self.meta.kernel,
+            tensor: meta.name,
+            dimension: fault.dimension,
+            index: fault.index,
+            length,
+        })
+    }
+}
+
+impl Drop for Launch<'_> {
+    fn drop(&mut self) {
+        for argument in &self.tensors {
+            match argument.held {
+                Held::No => {}
+                Held::Shared => argument.storage.unlock_shared(),
+                Held::Exclusive => argument.storage.unlock_exclusive(),
+            }
+        }
+    }
+}

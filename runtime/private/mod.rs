@@ -2,3 +2,12 @@
 
 pub mod cpu;
 pub mod reference;
+
+pub use crate::config::Config;
+pub use crate::element::{Element, Float};
+pub use crate::error::{Error, LaunchError};
+pub use crate::launch::{AxisMeta, Faults, GridAxis, Launch, Meta, Program, TensorMeta, View};
+pub use crate::simd::{self, InstructionSet};
+pub use crate::tensor::Tensor;
+pub use crate::{element, tensor};
+pub use half::{bf16, f16};

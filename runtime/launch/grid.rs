@@ -1,0 +1,229 @@
+//! Running a program for every block of a grid, on this thread or on several.
+//!
+//! Programs are numbered with the last axis fastest. With several threads, each claims runs of numbers
+//! from a shared counter; the calling thread is one of them, the others are rayon's. A launch ends when
+//! its programs have ended, not when its helpers have: one that comes late finds nothing to claim and
+//! touches nothing of the launch. Programs are leaves (they wait for nobody), so waiting for them from
+//! inside a rayon thread cannot deadlock.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::Thread;
+
+use super::faults::Faults;
+use super::workspace::Workspace;
+use crate::tensor::MAX_RANK;
+
+/// One axis of a grid: blocks of `block` indices from `begin` on, the last one cut off at `end`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GridAxis {
+    /// First index.
+    pub begin: i32,
+    /// The index past the last. No blocks if it is not above `begin`.
+    pub end: i32,
+    /// Indices of a block; 1 if less.
+    pub block: i32,
+}
+
+impl GridAxis {
+    fn blocks(&self) -> usize {
+        let length = (i64::from(self.end) - i64::from(self.begin)).max(0);
+        // At most 2³² blocks.
+        (length as u64).div_ceil(self.block.max(1) as u64) as usize
+    }
+}
+
+/// What a program gets: its block of each grid axis and its thread's workspace.
+#[derive(Debug)]
+pub struct Program<'a> {
+    /// The first index of the block, for each grid axis.
+    pub begin: [i32; MAX_RANK],
+    /// The index past the block's last.
+    pub end: [i32; MAX_RANK],
+    /// As many bytes as the launch asked for, aligned to 64, with left-over contents.
+    pub workspace: *mut u8,
+    /// Where to report an index outside a tensor.
+    pub faults: &'a Faults,
+}
+
+/// All programs of a launch.
+pub(super) struct Job<'a, A> {
+    pub args: &'a A,
+    pub program: unsafe fn(&A, &mut Program<'_>),
+    pub grid: &'a [GridAxis],
+    pub workspace_bytes: usize,
+    pub faults: &'a Faults,
+}
+
+impl<A: Sync> Job<'_, A> {
+    /// How many programs there are; more than `usize::MAX` count as that many.
+    pub(super) fn programs(&self) -> usize {
+        self.grid.iter().fold(1, |product, axis| product.saturating_mul(axis.blocks()))
+    }
+
+    /// Runs the programs `claim` hands out.
+    ///
+    /// # Safety
+    /// That of the program, for this grid.
+    unsafe fn work(&self, mut claim: impl FnMut() -> Option<std::ops::Range<usize>>) {
+        let workspace = Workspace::take(self.workspace_bytes);
+        while let Some(claimed) = claim() {
+            for number in claimed {
+                let mut program = self.place(number, &workspace);
+                // SAFETY: promised by the caller.
+                unsafe { (self.program)(self.args, &mut program) };
+            }
+        }
+    }
+
+    /// The program of a number: its digits, the last axis' last.
+    fn place(&self, mut number: usize, workspace: &Workspace) -> Program<'_> {
+        let (mut begin, mut end) = ([0; MAX_RANK], [0; MAX_RANK]);
+        for (i, axis) in self.grid.iter().enumerate().rev() {
+            let blocks = axis.blocks();
+            let from = i64::from(axis.begin) + (number % blocks) as i64 * i64::from(axis.block.max(1));
+            let to = (from + i64::from(axis.block.max(1))).min(i64::from(axis.end));
+            // Both are between the axis' begin and end.
+            (begin[i], end[i]) = (from as i32, to as i32);
+            number /= blocks;
+        }
+        Program { begin, end, workspace: workspace.pointer(), faults: self.faults }
+    }
+
+    /// Runs all programs, on at most `threads` threads.
+    ///
+    /// # Safety
+    /// That of the program, for each of this grid, concurrently.
+    pub(super) unsafe fn run(&self, threads: usize) {
+        let programs = self.programs();
+        let threads = threads.min(programs);
+        if threads <= 1 {
+            let mut all = (programs != 0).then_some(0..programs);
+            // SAFETY: promised by the caller.
+            unsafe { self.work(|| all.take()) };
+        } else {
+            // SAFETY: promised by the caller.
+            unsafe { self.run_on(threads, programs) };
+        }
+    }
+
+    /// # Safety
+    /// As for `run`.
+    unsafe fn run_on(&self, threads: usize, programs: usize) {
+        let crew = Arc::new(Crew {
+            next: AtomicUsize::new(0),
+            done: AtomicUsize::new(0),
+            programs,
+            // Runs are short enough to balance the load and long enough to keep neighbours together.
+            run: (programs / (threads * RUNS_A_THREAD)).max(1),
+            job: Pointer(std::ptr::from_ref(self).cast()),
+            // SAFETY: `job` points to a `Job<A>`: this one, which waits below for all that was claimed.
+            work: |crew| unsafe { Self::help(crew) },
+            panic: Mutex::new(None),
+            caller: std::thread::current(),
+        });
+        for _ in 1..threads {
+            let crew = Arc::clone(&crew);
+            rayon::spawn(move || crew.join());
+        }
+        crew.join();
+        crew.wait();
+        let panic = crew.panic.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(payload) = panic {
+            resume_unwind(payload);
+        }
+    }
+
+    /// Claims and runs programs until there are none.
+    ///
+    /// # Safety
+    /// `crew.job` points to a `Job<A>`, alive for as long as a claimed program has not ended.
+    unsafe fn help(crew: &Crew) {
+        while let Some(first) = crew.claim() {
+            let mut claimed = Some(first.clone());
+            let mut running = first;
+            // SAFETY: a run is claimed and not done, so the job is alive.
+            let job = unsafe { &*crew.job.0.cast::<Self>() };
+            let work = AssertUnwindSafe(|| {
+                let claim = || {
+                    if let Some(first) = claimed.take() {
+                        return Some(first);
+                    }
+                    // The next is claimed before this is done: the job stays alive in between.
+                    let next = crew.claim();
+                    if let Some(next) = &next {
+                        crew.finish(std::mem::replace(&mut running, next.clone()).len());
+                    }
+                    next
+                };
+                // SAFETY: `Job::run`'s caller promised it.
+                unsafe { job.work(claim) }
+            });
+            if let Err(payload) = catch_unwind(work) {
+                *crew.panic.lock().unwrap_or_else(PoisonError::into_inner) = Some(payload);
+            }
+            crew.finish(running.len());
+        }
+    }
+}
+
+/// Runs that each thread claims if all are equally fast.
+const RUNS_A_THREAD: usize = 16;
+
+/// The threads of one launch. Helpers own a share of it, and touch `job` only between claiming programs
+/// and reporting them done.
+struct Crew {
+    next: AtomicUsize,
+    done: AtomicUsize,
+    programs: usize,
+    /// Programs claimed at once.
+    run: usize,
+    job: Pointer,
+    work: fn(&Crew),
+    panic: Mutex<Option<Box<dyn Any + Send>>>,
+    caller: Thread,
+}
+
+/// A `Job` of a type that `Crew::work` knows.
+struct Pointer(*const ());
+
+// SAFETY: a `Job<A>` is shared between threads only if `A: Sync`; the rest of it is Sync.
+unsafe impl Send for Pointer {}
+// SAFETY: as above.
+unsafe impl Sync for Pointer {}
+
+impl Crew {
+    fn join(&self) {
+        (self.work)(self);
+    }
+
+    fn claim(&self) -> Option<std::ops::Range<usize>> {
+        let claim = |next: usize| (next < self.programs).then(|| next.saturating_add(self.run));
+        let first = self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, claim).ok()?;
+        Some(first..first.saturating_add(self.run).min(self.programs))
+    }
+
+    fn finish(&self, programs: usize) {
+        if self.done.fetch_add(programs, Ordering::AcqRel) + programs == self.programs {
+            self.caller.unpark();
+        }
+    }
+
+    /// Until all programs are done.
+    fn wait(&self) {
+        for _ in 0..SPINS {
+            if self.done.load(Ordering::Acquire) == self.programs {
+                return;
+            }
+            std::hint::spin_loop();
+        }
+        while self.done.load(Ordering::Acquire) != self.programs {
+            std::thread::park();
+        }
+    }
+}
+
+/// About 20 µs: shorter than putting a thread to sleep and waking it.
+const SPINS: u32 = if cfg!(miri) { 1 } else { 1000 };

@@ -1,1 +1,0 @@
-//! Tensors: shared storage, shape, strides.

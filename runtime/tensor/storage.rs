@@ -1,0 +1,161 @@
+//! The memory behind tensors, and the lock that makes sharing it sound.
+//!
+//! Clones and views of a tensor share one [`Storage`]. Whoever reads it holds the lock shared, whoever
+//! writes it holds it alone: a guard for as long as it lives, a launch while it runs. Nobody waits for
+//! the lock: if it is taken, the access is refused with [`TensorError::Busy`], so that no order of
+//! accesses can deadlock. All pointers derive from `base`; references into the memory exist only under
+//! the lock.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::any::Any;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::error::TensorError;
+
+/// Every allocation starts on a cache line, which is also the widest vector.
+pub(crate) const ALIGNMENT: usize = 64;
+
+pub(crate) struct Storage {
+    base: NonNull<u8>,
+    /// 0 free, `WRITER` exclusive, else the number of readers.
+    lock: AtomicU32,
+    owner: Owner,
+}
+
+enum Owner {
+    /// Allocated with this layout; nothing is allocated for size 0.
+    Heap(Layout),
+    /// Lent for reading, and kept alive.
+    Lent(#[expect(dead_code, reason = "held for its Drop")] Arc<dyn Any + Send + Sync>),
+}
+
+const WRITER: u32 = u32::MAX;
+
+// SAFETY: the memory is plain bytes that any thread may free; all access goes through the lock, and
+// element types are Send and Sync.
+unsafe impl Send for Storage {}
+// SAFETY: as above.
+unsafe impl Sync for Storage {}
+
+impl Storage {
+    /// Zeroed memory of its own. `None` if the address space cannot hold it.
+    pub(crate) fn zeroed(bytes: usize) -> Option<Storage> {
+        let layout = Layout::from_size_align(bytes, ALIGNMENT).ok()?;
+        let base = if bytes == 0 {
+            NonNull::new(std::ptr::without_provenance_mut(ALIGNMENT))?
+        } else {
+            // SAFETY: the layout is not of size 0.
+            let raw = unsafe { alloc_zeroed(layout) };
+            NonNull::new(raw).unwrap_or_else(|| handle_alloc_error(layout))
+        };
+        Some(Storage { base, lock: AtomicU32::new(0), owner: Owner::Heap(layout) })
+    }
+
+    /// Memory of someone else, for reading only.
+    pub(crate) fn lent(owner: Arc<dyn Any + Send + Sync>, base: NonNull<u8>) -> Storage {
+        Storage { base, lock: AtomicU32::new(0), owner: Owner::Lent(owner) }
+    }
+
+    pub(crate) fn base(&self) -> NonNull<u8> {
+        self.base
+    }
+
+    pub(crate) fn is_read_only(&self) -> bool {
+        matches!(self.owner, Owner::Lent(_))
+    }
+
+    /// Takes the lock shared; to be given back with `unlock_shared`.
+    pub(crate) fn lock_shared(&self) -> Result<(), TensorError> {
+        let more = |readers: u32| (readers < WRITER - 1).then_some(readers + 1);
+        let taken = self.lock.fetch_update(Ordering::Acquire, Ordering::Relaxed, more);
+        taken.map(drop).map_err(|_| TensorError::Busy)
+    }
+
+    pub(crate) fn unlock_shared(&self) {
+        self.lock.fetch_sub(1, Ordering::Release);
+    }
+
+    /// Takes the lock alone; to be given back with `unlock_exclusive`.
+    pub(crate) fn lock_exclusive(&self) -> Result<(), TensorError> {
+        if self.is_read_only() {
+            return Err(TensorError::ReadOnly);
+        }
+        let taken = self.lock.compare_exchange(0, WRITER, Ordering::Acquire, Ordering::Relaxed);
+        taken.map(drop).map_err(|_| TensorError::Busy)
+    }
+
+    pub(crate) fn unlock_exclusive(&self) {
+        self.lock.store(0, Ordering::Release);
+    }
+
+    /// The lock, shared, until dropped.
+    pub(crate) fn shared(&self) -> Result<Shared<'_>, TensorError> {
+        self.lock_shared()?;
+        Ok(Shared(self))
+    }
+
+    /// The lock, alone, until dropped.
+    pub(crate) fn exclusive(&self) -> Result<Exclusive<'_>, TensorError> {
+        self.lock_exclusive()?;
+        Ok(Exclusive(self))
+    }
+}
+
+impl Drop for Storage {
+    fn drop(&mut self) {
+        if let Owner::Heap(layout) = &self.owner
+            && layout.size() != 0
+        {
+            // SAFETY: `base` was allocated with this layout, and nobody else has the storage.
+            unsafe { dealloc(self.base.as_ptr(), *layout) };
+        }
+    }
+}
+
+/// The right to read a storage.
+pub(crate) struct Shared<'a>(&'a Storage);
+
+impl Drop for Shared<'_> {
+    fn drop(&mut self) {
+        self.0.unlock_shared();
+    }
+}
+
+/// The right to read and write a storage.
+pub(crate) struct Exclusive<'a>(&'a Storage);
+
+impl Drop for Exclusive<'_> {
+    fn drop(&mut self) {
+        self.0.unlock_exclusive();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_writer_excludes_everyone_and_readers_only_writers() -> Result<(), TensorError> {
+        let storage = Storage::zeroed(8).ok_or(TensorError::Busy)?;
+        let first = storage.shared()?;
+        let second = storage.shared()?;
+        assert!(matches!(storage.exclusive(), Err(TensorError::Busy)));
+        drop((first, second));
+        let writer = storage.exclusive()?;
+        assert!(matches!(storage.exclusive(), Err(TensorError::Busy)));
+        assert!(matches!(storage.shared(), Err(TensorError::Busy)));
+        drop(writer);
+        storage.exclusive().map(drop)
+    }
+
+    #[test]
+    fn allocations_start_on_a_cache_line() {
+        for bytes in [0, 1, 63, 64, 1000] {
+            let storage = Storage::zeroed(bytes).map(|storage| storage.base().addr().get() % ALIGNMENT);
+            assert_eq!(storage, Some(0));
+        }
+        assert!(Storage::zeroed(usize::MAX).is_none());
+    }
+}
