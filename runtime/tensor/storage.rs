@@ -68,7 +68,7 @@ impl Storage {
 
     /// Takes the lock shared; to be given back with `unlock_shared`.
     pub(crate) fn lock_shared(&self) -> Result<(), TensorError> {
-        let more = |readers: u32| (readers < WRITER - 1).then_some(readers + 1);
+        let more = |readers: u32| (readers < WRITER - 1).then(|| readers + 1);
         let taken = self.lock.fetch_update(Ordering::Acquire, Ordering::Relaxed, more);
         taken.map(drop).map_err(|_| TensorError::Busy)
     }
