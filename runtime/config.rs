@@ -185,9 +185,9 @@ mod tests {
     fn unknown_keys_name_the_nearest() {
         let check = |config: Config| config.check("k", ["rows", "n"].into_iter());
         assert_eq!(check(Config::new().set("rows", 2).set("n", 3).threads(1)), Ok(()));
-        let error = check(Config::new().set("row", 2)).unwrap_err();
+        let error = check(Config::new().set("row", 2)).expect_err("no such key");
         assert!(matches!(&error, ConfigError::UnknownKey { nearest: Some("rows"), .. }), "{error}");
-        let error = check(Config::new().set("quux", 2)).unwrap_err();
+        let error = check(Config::new().set("quux", 2)).expect_err("no such key");
         assert_eq!(error.to_string(), "k: there is no config key `quux`; use one of rows, n");
         assert!(matches!(check(Config::new().set("n", 0)), Err(ConfigError::Value { .. })));
     }

@@ -1,0 +1,86 @@
+//! What can go wrong at run time: one enum a module, unified in [`Error`].
+
+mod config;
+mod launch;
+mod tensor;
+
+use std::fmt;
+
+pub use config::ConfigError;
+pub use launch::{LaunchError, Place};
+pub use tensor::TensorError;
+
+/// Anything that a call into this crate reports.
+///
+/// ```
+/// use tilewright::prelude::*;
+/// let short = Tensor::from_vec((2, 2), vec![1i32, 2, 3]).map_err(Error::from);
+/// assert!(matches!(short, Err(Error::Tensor(_))));
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Error {
+    /// A tensor could not be made, viewed or accessed.
+    Tensor(TensorError),
+    /// A kernel refused its arguments before it ran.
+    Launch(LaunchError),
+    /// A configuration does not fit the kernel, or does not parse.
+    Config(ConfigError),
+    /// A kernel ran and met an index outside a tensor: such loads gave zero, such stores did nothing.
+    IndexOutOfBounds {
+        /// The kernel.
+        kernel: &'static str,
+        /// The parameter that was indexed.
+        tensor: &'static str,
+        /// Which of its dimensions, from 0.
+        dimension: usize,
+        /// The index: the first one that was noticed.
+        index: i64,
+        /// The dimension's length.
+        length: usize,
+    },
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Tensor(error) => error.fmt(f),
+            Error::Launch(error) => error.fmt(f),
+            Error::Config(error) => error.fmt(f),
+            Error::IndexOutOfBounds { kernel, tensor, dimension, index, length } => write!(
+                f,
+                "{kernel}: index {index} is outside dimension {dimension} of {tensor}, which has length \
+                 {length}; correct the indices, or load with `.at(…).or(default)`"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::Tensor(error) => Some(error),
+            Error::Launch(error) => Some(error),
+            Error::Config(error) => Some(error),
+            Error::IndexOutOfBounds { .. } => None,
+        }
+    }
+}
+
+impl From<TensorError> for Error {
+    fn from(error: TensorError) -> Error {
+        Error::Tensor(error)
+    }
+}
+
+impl From<LaunchError> for Error {
+    fn from(error: LaunchError) -> Error {
+        Error::Launch(error)
+    }
+}
+
+impl From<ConfigError> for Error {
+    fn from(error: ConfigError) -> Error {
+        Error::Config(error)
+    }
+}
