@@ -184,7 +184,12 @@ impl<T: Element> Tensor<T> {
     /// # Errors
     /// The storage is being written.
     pub fn try_to_vec(&self) -> Result<Vec<T>, TensorError> {
-        if self.is_contiguous() { Ok(self.read()?.to_vec()) } else { Ok(self.iter()?.collect()) }
+        if self.is_contiguous() {
+            return Ok(self.read()?.to_vec());
+        }
+        let mut elements = Vec::with_capacity(self.len());
+        self.each(|element| elements.push(element))?;
+        Ok(elements)
     }
 
     /// One element.
@@ -327,19 +332,37 @@ impl<T: Element> Tensor<T> {
         if self.is_contiguous() { Ok(self.clone()) } else { self.copy() }
     }
 
+    /// Hands on each element, in row-major order.
+    pub(super) fn each(&self, mut take: impl FnMut(T)) -> Result<(), TensorError> {
+        let _lock = self.storage.shared()?;
+        // SAFETY: the places are initialised elements of the storage; the lock keeps writers out.
+        self.places(|place| take(unsafe { place.read() }));
+        Ok(())
+    }
+
     /// Writes each element, in row-major order.
     fn store(&mut self, mut next: impl FnMut() -> T) -> Result<(), TensorError> {
         self.check_writable()?;
         let _lock = self.storage.exclusive()?;
+        // SAFETY: the places are elements of the storage; the lock keeps all others out.
+        self.places(|place| unsafe { place.write(next()) });
+        Ok(())
+    }
+
+    /// Where each element is, in row-major order.
+    fn places(&self, mut visit: impl FnMut(*mut T)) {
+        let (length, stride) = match (self.shape.last(), self.strides.last()) {
+            (Some(&length), Some(&stride)) => (length, stride),
+            _ => (1, 0),
+        };
+        let outer = &self.shape[..self.rank().saturating_sub(1)];
         let mut index = self.shape;
         index.as_mut().fill(0);
-        for _ in 0..self.len() {
-            // SAFETY: the index is inside the shape, so the place is an element of the storage; the lock
-            // keeps all others out.
-            unsafe { self.place(&index).write(next()) };
-            advance(index.as_mut(), &self.shape);
+        for _ in 0..self.len().checked_div(length).unwrap_or(0) {
+            let first = self.place(&index[..outer.len()]);
+            (0..length.cast_signed()).for_each(|i| visit(first.wrapping_offset(stride.wrapping_mul(i))));
+            advance(&mut index.as_mut()[..outer.len()], outer);
         }
-        Ok(())
     }
 
     /// The elements of a contiguous tensor: `len` initialised ones side by side, from an aligned place

@@ -128,10 +128,14 @@ impl<T: Element> Tensor<T> {
     /// The storage is being written.
     pub fn cast<U: Element>(&self) -> Result<Tensor<U>, TensorError> {
         let mut cast = Tensor::try_zeros(self.shape)?;
-        let mut elements = self.iter()?;
-        for slot in cast.write()?.iter_mut() {
-            *slot = elements.next().map(|element| convert(number(element.to_lane()))).unwrap_or_default();
-        }
+        let mut guard = cast.write()?;
+        let mut slots = guard.iter_mut();
+        self.each(|element| {
+            if let Some(slot) = slots.next() {
+                *slot = convert(number(element.to_lane()));
+            }
+        })?;
+        drop(guard);
         Ok(cast)
     }
 }

@@ -25,8 +25,9 @@ pub(crate) struct Storage {
 }
 
 enum Owner {
-    /// Allocated with this layout; nothing is allocated for size 0.
-    Heap(Layout),
+    /// Allocated with this layout from this address on, which is at most `ALIGNMENT` before `base`.
+    /// Nothing is allocated for size 0.
+    Heap(NonNull<u8>, Layout),
     /// Lent for reading, and kept alive.
     Lent(#[expect(dead_code, reason = "held for its Drop")] Arc<dyn Any + Send + Sync>),
 }
@@ -41,16 +42,22 @@ unsafe impl Sync for Storage {}
 
 impl Storage {
     /// Zeroed memory of its own. `None` if the address space cannot hold it.
+    ///
+    /// Asks for more instead of for alignment: the allocator then takes fresh pages, which are zero and
+    /// cost nothing until they are touched, where for an aligned request it writes them.
     pub(crate) fn zeroed(bytes: usize) -> Option<Storage> {
-        let layout = Layout::from_size_align(bytes, ALIGNMENT).ok()?;
-        let base = if bytes == 0 {
+        let room = if bytes == 0 { 0 } else { bytes.checked_add(ALIGNMENT)? };
+        let layout = Layout::from_size_align(room, 16).ok()?;
+        let raw = if bytes == 0 {
             NonNull::new(std::ptr::without_provenance_mut(ALIGNMENT))?
         } else {
             // SAFETY: the layout is not of size 0.
             let raw = unsafe { alloc_zeroed(layout) };
             NonNull::new(raw).unwrap_or_else(|| handle_alloc_error(layout))
         };
-        Some(Storage { base, lock: AtomicU32::new(0), owner: Owner::Heap(layout) })
+        // SAFETY: at most ALIGNMENT - 1 further, which the allocation has room for; 0 if there is none.
+        let base = unsafe { raw.add(raw.as_ptr().addr().wrapping_neg() % ALIGNMENT) };
+        Some(Storage { base, lock: AtomicU32::new(0), owner: Owner::Heap(raw, layout) })
     }
 
     /// Memory of someone else, for reading only.
@@ -105,11 +112,11 @@ impl Storage {
 
 impl Drop for Storage {
     fn drop(&mut self) {
-        if let Owner::Heap(layout) = &self.owner
+        if let Owner::Heap(raw, layout) = &self.owner
             && layout.size() != 0
         {
-            // SAFETY: `base` was allocated with this layout, and nobody else has the storage.
-            unsafe { dealloc(self.base.as_ptr(), *layout) };
+            // SAFETY: `raw` was allocated with this layout, and nobody else has the storage.
+            unsafe { dealloc(raw.as_ptr(), *layout) };
         }
     }
 }
