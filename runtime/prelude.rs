@@ -6,4 +6,5 @@
 //! assert_eq!(x.shape(), [2, 3]);
 //! ```
 
+pub use crate::weights::Weights;
 pub use crate::{Config, Device, Element, Error, Float, Tensor, bf16, f16};

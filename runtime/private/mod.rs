@@ -11,3 +11,8 @@ pub use crate::simd::{self, InstructionSet};
 pub use crate::tensor::Tensor;
 pub use crate::{element, tensor};
 pub use half::{bf16, f16};
+
+/// What `#[derive(Weights)]` names.
+pub mod weights {
+    pub use crate::weights::{Bind, Dim, Field, Loader, Nested, Scope, Spec, WeightsError};
+}

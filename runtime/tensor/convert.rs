@@ -9,7 +9,7 @@ use crate::simd::Lane;
 
 /// A value in one of the types that elements compute in.
 #[derive(Clone, Copy)]
-pub(super) enum Number {
+pub(crate) enum Number {
     F32(f32),
     F64(f64),
     I32(i32),
@@ -32,7 +32,7 @@ fn number<L: Lane>(lane: L) -> Number {
 
 /// The element nearest to a value: floats round to nearest even and saturate to integers (NaN is 0),
 /// integers wrap to narrower ones, `bool` is `!= 0`.
-pub(super) fn convert<U: Element>(number: Number) -> U {
+pub(crate) fn convert<U: Element>(number: Number) -> U {
     let mut element = U::default().to_lane();
     let lane: &mut dyn Any = &mut element;
     if let Some(lane) = lane.downcast_mut::<f32>() {

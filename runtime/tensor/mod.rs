@@ -5,7 +5,7 @@
 //! to read and alone to write; a lock that is taken refuses with [`TensorError::Busy`], it never waits.
 
 mod access;
-mod convert;
+pub(crate) mod convert;
 mod create;
 #[cfg(feature = "ndarray")]
 mod ndarray;
