@@ -1,17 +1,10 @@
 //! Running a program for every block of a grid, on this thread or on several.
 //!
-//! Programs are numbered with the last axis fastest. With several threads, each claims runs of numbers
-//! from a shared counter; the calling thread is one of them, the others are rayon's. A launch ends when
-//! its programs have ended, not when its helpers have: one that comes late finds nothing to claim and
-//! touches nothing of the launch. Programs are leaves (they wait for nobody), so waiting for them from
-//! inside a rayon thread cannot deadlock.
+//! Programs are numbered with the last axis fastest; `crew` shares the numbers out to threads.
 
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::Thread;
 
+use super::crew::{Crew, Pointer};
 use super::faults::Faults;
 use super::workspace::Workspace;
 use crate::tensor::MAX_RANK;
@@ -112,26 +105,10 @@ impl<A: Sync> Job<'_, A> {
     /// # Safety
     /// As for `run`.
     unsafe fn run_on(&self, threads: usize, programs: usize) {
-        let crew = Arc::new(Crew {
-            next: AtomicUsize::new(0),
-            done: AtomicUsize::new(0),
-            programs,
-            // Runs are short enough to balance the load and long enough to keep neighbours together.
-            run: (programs / (threads * RUNS_A_THREAD)).max(1),
-            job: Pointer(std::ptr::from_ref(self).cast()),
-            // SAFETY: `job` points to a `Job<A>`: this one, which waits below for all that was claimed.
-            work: |crew| unsafe { Self::help(crew) },
-            panic: Mutex::new(None),
-            caller: std::thread::current(),
-        });
-        for _ in 1..threads {
-            let crew = Arc::clone(&crew);
-            rayon::spawn(move || crew.join());
-        }
-        crew.join();
-        crew.wait();
-        let panic = crew.panic.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(payload) = panic {
+        let job = Pointer::new(self);
+        // SAFETY: `job` points to a `Job<A>`: this one, which `run` keeps until all that was claimed ended.
+        let crew = Crew::new(programs, threads, job, |crew| unsafe { Self::help(crew) });
+        if let Some(payload) = crew.run(threads) {
             resume_unwind(payload);
         }
     }
@@ -145,7 +122,7 @@ impl<A: Sync> Job<'_, A> {
             let mut claimed = Some(first.clone());
             let mut running = first;
             // SAFETY: a run is claimed and not done, so the job is alive.
-            let job = unsafe { &*crew.job.0.cast::<Self>() };
+            let job = unsafe { &*crew.job.cast::<Self>() };
             let work = AssertUnwindSafe(|| {
                 let claim = || {
                     if let Some(first) = claimed.take() {
@@ -162,68 +139,9 @@ impl<A: Sync> Job<'_, A> {
                 unsafe { job.work(claim) }
             });
             if let Err(payload) = catch_unwind(work) {
-                *crew.panic.lock().unwrap_or_else(PoisonError::into_inner) = Some(payload);
+                crew.report(payload);
             }
             crew.finish(running.len());
         }
     }
 }
-
-/// Runs that each thread claims if all are equally fast.
-const RUNS_A_THREAD: usize = 16;
-
-/// The threads of one launch. Helpers own a share of it, and touch `job` only between claiming programs
-/// and reporting them done.
-struct Crew {
-    next: AtomicUsize,
-    done: AtomicUsize,
-    programs: usize,
-    /// Programs claimed at once.
-    run: usize,
-    job: Pointer,
-    work: fn(&Crew),
-    panic: Mutex<Option<Box<dyn Any + Send>>>,
-    caller: Thread,
-}
-
-/// A `Job` of a type that `Crew::work` knows.
-struct Pointer(*const ());
-
-// SAFETY: a `Job<A>` is shared between threads only if `A: Sync`; the rest of it is Sync.
-unsafe impl Send for Pointer {}
-// SAFETY: as above.
-unsafe impl Sync for Pointer {}
-
-impl Crew {
-    fn join(&self) {
-        (self.work)(self);
-    }
-
-    fn claim(&self) -> Option<std::ops::Range<usize>> {
-        let claim = |next: usize| (next < self.programs).then(|| next.saturating_add(self.run));
-        let first = self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, claim).ok()?;
-        Some(first..first.saturating_add(self.run).min(self.programs))
-    }
-
-    fn finish(&self, programs: usize) {
-        if self.done.fetch_add(programs, Ordering::AcqRel) + programs == self.programs {
-            self.caller.unpark();
-        }
-    }
-
-    /// Until all programs are done.
-    fn wait(&self) {
-        for _ in 0..SPINS {
-            if self.done.load(Ordering::Acquire) == self.programs {
-                return;
-            }
-            std::hint::spin_loop();
-        }
-        while self.done.load(Ordering::Acquire) != self.programs {
-            std::thread::park();
-        }
-    }
-}
-
-/// About 20 µs: shorter than putting a thread to sleep and waking it.
-const SPINS: u32 = if cfg!(miri) { 1 } else { 1000 };

@@ -4,6 +4,7 @@
 //! it with [`Launch::finish`], and runs programs over the views that it got. From `finish` until the
 //! launch is dropped it holds the locks of all storages: alone where an output lives, shared elsewhere.
 
+mod crew;
 mod faults;
 mod grid;
 mod meta;

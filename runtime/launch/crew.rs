@@ -1,0 +1,192 @@
+//! The threads of one launch.
+//!
+//! Each claims runs of program numbers from a shared counter; the calling thread is one of them, the
+//! others are rayon's. A launch ends when its programs have ended, not when its helpers have: one that
+//! comes late finds nothing to claim and touches nothing of the launch. While a launch waits for its
+//! programs it does nothing else, and a program waits at most for launches of its own, so that waiting
+//! inside a rayon thread cannot deadlock.
+//!
+//! Waking a sleeping thread costs more than a small launch. So a helper that found nothing more to claim
+//! lingers for some microseconds, where the next launch meets it without a system call.
+
+use std::any::Any;
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+/// Runs that each thread claims if all are equally fast.
+const RUNS_A_THREAD: usize = 16;
+
+/// Turns of the caller's loop before it sleeps: about 20 µs.
+const SPINS: u32 = if cfg!(miri) { 1 } else { 1000 };
+
+/// How long a helper lingers. A model's next launch comes sooner.
+const LINGER: Duration = Duration::from_micros(if cfg!(miri) { 0 } else { 50 });
+
+/// What the threads of a launch share. Helpers own a share of it, and touch `job` only between claiming
+/// programs and reporting them done.
+pub(super) struct Crew {
+    next: AtomicUsize,
+    done: AtomicUsize,
+    programs: usize,
+    /// Programs claimed at once: short enough to balance the load, long enough to keep neighbours
+    /// together.
+    run: usize,
+    pub job: Pointer,
+    work: fn(&Crew),
+    panic: Mutex<Option<Box<dyn Any + Send>>>,
+    caller: Thread,
+}
+
+/// The address of a job, of a type that `Crew::work` knows.
+pub(super) struct Pointer(*const ());
+
+impl Pointer {
+    pub(super) fn new<J: Sync>(job: &J) -> Pointer {
+        Pointer(std::ptr::from_ref(job).cast())
+    }
+
+    pub(super) fn cast<J>(&self) -> *const J {
+        self.0.cast()
+    }
+}
+
+// SAFETY: it is made from a reference to something Sync.
+unsafe impl Send for Pointer {}
+// SAFETY: as above.
+unsafe impl Sync for Pointer {}
+
+impl Crew {
+    /// For `programs` programs on `threads` threads; `work` claims until there is nothing to claim.
+    pub(super) fn new(programs: usize, threads: usize, job: Pointer, work: fn(&Crew)) -> Arc<Crew> {
+        Arc::new(Crew {
+            next: AtomicUsize::new(0),
+            done: AtomicUsize::new(0),
+            programs,
+            run: (programs / threads.saturating_mul(RUNS_A_THREAD)).max(1),
+            job,
+            work,
+            panic: Mutex::new(None),
+            caller: std::thread::current(),
+        })
+    }
+
+    /// Works on this thread and `threads - 1` others until all programs are done; what a panicking one
+    /// left.
+    pub(super) fn run(self: &Arc<Crew>, threads: usize) -> Option<Box<dyn Any + Send>> {
+        // Inside a rayon pool the helpers must be of that pool, and waking them is cheap.
+        let outside = rayon::current_thread_index().is_none();
+        let met = if outside { BOARD.post(self, threads - 1) } else { 0 };
+        for _ in met..threads - 1 {
+            let crew = Arc::clone(self);
+            rayon::spawn(move || {
+                (crew.work)(&crew);
+                drop(crew);
+                if outside {
+                    BOARD.linger();
+                }
+            });
+        }
+        (self.work)(self);
+        self.wait();
+        lock(&self.panic).take()
+    }
+
+    pub(super) fn claim(&self) -> Option<Range<usize>> {
+        let claim = |next: usize| (next < self.programs).then(|| next.saturating_add(self.run));
+        let first = self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, claim).ok()?;
+        Some(first..first.saturating_add(self.run).min(self.programs))
+    }
+
+    /// So many more of the claimed programs have ended.
+    pub(super) fn finish(&self, programs: usize) {
+        if self.done.fetch_add(programs, Ordering::AcqRel) + programs == self.programs {
+            self.caller.unpark();
+        }
+    }
+
+    /// A program panicked; to be followed by its `finish`.
+    pub(super) fn report(&self, payload: Box<dyn Any + Send>) {
+        *lock(&self.panic) = Some(payload);
+    }
+
+    /// Until all programs are done.
+    fn wait(&self) {
+        for _ in 0..SPINS {
+            if self.done.load(Ordering::Acquire) == self.programs {
+                return;
+            }
+            std::hint::spin_loop();
+        }
+        while self.done.load(Ordering::Acquire) != self.programs {
+            std::thread::park();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+static BOARD: Board =
+    Board { posted: AtomicUsize::new(0), state: Mutex::new(Lingering { free: 0, posted: Vec::new() }) };
+
+/// Where launches meet lingering helpers.
+struct Board {
+    /// `state.posted.len()`, to be looked at without the lock.
+    posted: AtomicUsize,
+    state: Mutex<Lingering>,
+}
+
+struct Lingering {
+    /// Helpers that linger and that no post waits for.
+    free: usize,
+    /// Each for one lingering helper, which takes it before it leaves.
+    posted: Vec<Arc<Crew>>,
+}
+
+impl Board {
+    /// Engages up to `wanted` lingering helpers; how many.
+    fn post(&self, crew: &Arc<Crew>, wanted: usize) -> usize {
+        let mut state = lock(&self.state);
+        let met = wanted.min(state.free);
+        state.free -= met;
+        state.posted.extend(std::iter::repeat_n(crew, met).cloned());
+        self.posted.store(state.posted.len(), Ordering::Release);
+        met
+    }
+
+    /// Serves launches until none has come for a while.
+    fn linger(&self) {
+        lock(&self.state).free += 1;
+        let mut since = Instant::now();
+        loop {
+            let late = since.elapsed() >= LINGER;
+            if let Some(crew) = self.take(late) {
+                (crew.work)(&crew);
+                drop(crew);
+                lock(&self.state).free += 1;
+                since = Instant::now();
+            } else if late {
+                return;
+            }
+            std::hint::spin_loop();
+        }
+    }
+
+    /// A posted launch; if there is none and the helper `leaves`, it is free no longer.
+    fn take(&self, leaves: bool) -> Option<Arc<Crew>> {
+        if !leaves && self.posted.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        let mut state = lock(&self.state);
+        let taken = state.posted.pop();
+        self.posted.store(state.posted.len(), Ordering::Release);
+        if taken.is_none() && leaves {
+            state.free -= 1;
+        }
+        taken
+    }
+}
