@@ -20,3 +20,4 @@ pub use element::{Element, Float};
 pub use error::{ConfigError, Error, LaunchError, TensorError};
 pub use half::{bf16, f16};
 pub use tensor::Tensor;
+pub use weights::{Weights, WeightsError};

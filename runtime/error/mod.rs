@@ -5,10 +5,13 @@ mod launch;
 mod tensor;
 
 use std::fmt;
+use std::sync::Arc;
 
 pub use config::ConfigError;
 pub use launch::{LaunchError, Place};
 pub use tensor::TensorError;
+
+use crate::weights::WeightsError;
 
 /// Anything that a call into this crate reports.
 ///
@@ -17,7 +20,7 @@ pub use tensor::TensorError;
 /// let short = Tensor::from_vec((2, 2), vec![1i32, 2, 3]).map_err(Error::from);
 /// assert!(matches!(short, Err(Error::Tensor(_))));
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Error {
     /// A tensor could not be made, viewed or accessed.
@@ -26,6 +29,8 @@ pub enum Error {
     Launch(LaunchError),
     /// A configuration does not fit the kernel, or does not parse.
     Config(ConfigError),
+    /// A checkpoint could not be opened, read or bound.
+    Weights(Arc<WeightsError>),
     /// A kernel ran and met an index outside a tensor: such loads gave zero, such stores did nothing.
     IndexOutOfBounds {
         /// The kernel.
@@ -47,6 +52,7 @@ impl fmt::Display for Error {
             Error::Tensor(error) => error.fmt(f),
             Error::Launch(error) => error.fmt(f),
             Error::Config(error) => error.fmt(f),
+            Error::Weights(error) => error.fmt(f),
             Error::IndexOutOfBounds { kernel, tensor, dimension, index, length } => write!(
                 f,
                 "{kernel}: index {index} is outside dimension {dimension} of {tensor}, which has length \
@@ -62,7 +68,25 @@ impl std::error::Error for Error {
             Error::Tensor(error) => Some(error),
             Error::Launch(error) => Some(error),
             Error::Config(error) => Some(error),
+            Error::Weights(error) => Some(&**error),
             Error::IndexOutOfBounds { .. } => None,
+        }
+    }
+}
+
+impl PartialEq for Error {
+    /// Field by field; errors of weights, which may hold the operating system's, by their text.
+    fn eq(&self, other: &Error) -> bool {
+        match (self, other) {
+            (Error::Tensor(a), Error::Tensor(b)) => a == b,
+            (Error::Launch(a), Error::Launch(b)) => a == b,
+            (Error::Config(a), Error::Config(b)) => a == b,
+            (Error::Weights(a), Error::Weights(b)) => a.to_string() == b.to_string(),
+            (
+                Error::IndexOutOfBounds { kernel, tensor, dimension, index, length },
+                Error::IndexOutOfBounds { kernel: k, tensor: t, dimension: d, index: i, length: l },
+            ) => (kernel, tensor, dimension, index, length) == (k, t, d, i, l),
+            _ => false,
         }
     }
 }
@@ -82,5 +106,11 @@ impl From<LaunchError> for Error {
 impl From<ConfigError> for Error {
     fn from(error: ConfigError) -> Error {
         Error::Config(error)
+    }
+}
+
+impl From<WeightsError> for Error {
+    fn from(error: WeightsError) -> Error {
+        Error::Weights(Arc::new(error))
     }
 }
