@@ -7,12 +7,34 @@
 //!
 //! Generated code calls every operation by its full path (`Vector::add(a, b)`), and the instruction
 //! set's types carry the dispatch. Every function here is `#[inline(always)]`: it ends up inside a
-//! function with the right `#[target_feature]`.
+//! function with the right `#[target_feature]`: [`with_avx2!`](crate::simd::with_avx2) and
+//! [`with_avx512!`](crate::simd::with_avx512) declare one. Functions without that attribute are not
+//! inlined into each other's loops, so closures and helpers are `#[inline(always)]` too.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 pub mod dot;
+mod features;
 mod isa;
+mod math;
+mod memory;
+mod one;
+mod portable;
+#[cfg(test)]
+mod tests;
 
+#[cfg(target_arch = "x86_64")]
+pub use avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+pub use avx512::Avx512;
+pub use features::{with_avx2, with_avx512};
 pub use isa::InstructionSet;
+pub use memory::Memory;
+pub(crate) use memory::bf16_bits;
+pub use one::One;
+pub use portable::{Bits, Lanes, Portable};
 
 /// The scalar a lane holds: f32, f64, i32, u32, i64 or bool. Every element type computes in one of them.
 pub trait Lane: Copy + Send + Sync + 'static {
@@ -20,18 +42,34 @@ pub trait Lane: Copy + Send + Sync + 'static {
     type Of<S: Simd>: Vector<Scalar = Self, Mask = S::Mask>;
 }
 
+macro_rules! lanes {
+    ($($T:ident = $Of:ident;)*) => {$(
+        impl Lane for $T {
+            type Of<S: Simd> = S::$Of;
+        }
+    )*};
+}
+lanes! {
+    f32 = F32;
+    f64 = F64;
+    i32 = I32;
+    u32 = U32;
+    i64 = I64;
+    bool = Mask;
+}
+
 /// An instruction set.
 ///
 /// # Safety
 /// Values of the vector types may only be made and used in functions that enable the target features
 /// that the implementation names; `LANES` is 1 to 16.
-pub unsafe trait Simd: Copy + Send + Sync + 'static {
+pub unsafe trait Simd: Memory<Set = Self> + Copy + Send + Sync + 'static {
     /// Lanes of every vector.
     const LANES: usize;
     /// As printed and as accepted by `TILEWRIGHT_CPU`.
     const NAME: &'static str;
     /// f32 lanes.
-    type F32: Floats<Scalar = f32, Mask = Self::Mask> + CastAll<Self> + Copy;
+    type F32: Floats<Scalar = f32, Mask = Self::Mask> + CastAll<Self>;
     /// f64 lanes.
     type F64: Floats<Scalar = f64, Mask = Self::Mask> + CastAll<Self>;
     /// i32 lanes: also i8, u8, i16, u16.
@@ -44,6 +82,29 @@ pub unsafe trait Simd: Copy + Send + Sync + 'static {
     type Mask: Vector<Scalar = bool, Mask = Self::Mask> + Masks + CastAll<Self>;
     /// Lane `i` holds `first + i`, wrapping.
     fn iota(first: i32) -> Self::I32;
+    /// The bits of each lane.
+    fn to_bits(x: Self::F32) -> Self::I32;
+    /// The floats with these bits.
+    fn from_bits(bits: Self::I32) -> Self::F32;
+    /// `x · 2^n` rounded once; `n` is integral and within ±250, `x` within 2^±40 or 0, ∞, NaN.
+    #[inline(always)]
+    fn scale(x: Self::F32, n: Self::F32) -> Self::F32 {
+        let n: Self::I32 = n.cast();
+        let half = n.shr(Self::I32::splat(1));
+        x.mul(power_of_two::<Self>(half)).mul(power_of_two::<Self>(n.sub(half)))
+    }
+    /// `x` within `low ..= high`; NaN stays.
+    #[inline(always)]
+    fn clamp(x: Self::F32, low: f32, high: f32) -> Self::F32 {
+        let x = Self::F32::select(x.lt(Self::F32::splat(low)), Self::F32::splat(low), x);
+        Self::F32::select(x.gt(Self::F32::splat(high)), Self::F32::splat(high), x)
+    }
+}
+
+/// `2^n` for `n` within -126 ..= 127.
+#[inline(always)]
+fn power_of_two<S: Simd>(n: S::I32) -> S::F32 {
+    S::from_bits(n.add(S::I32::splat(127)).shl(S::I32::splat(23)))
 }
 
 /// Conversions to every other lane type of the instruction set: to nearest even; float to integer
@@ -139,6 +200,8 @@ pub trait Masks: Copy {
     fn first_lanes(n: usize) -> Self;
     /// Bit `i` is lane `i`.
     fn bits(self) -> u32;
+    /// Lane `i` from bit `i`.
+    fn from_bits(bits: u32) -> Self;
 }
 
 /// What integer vectors can do beyond [`Vector`]. Shift amounts are taken modulo the width.

@@ -1,0 +1,1 @@
+//! Lanes equal scalars.
