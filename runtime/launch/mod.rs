@@ -335,3 +335,6 @@ impl Drop for Launch<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -233,3 +233,6 @@ impl<T: Element> fmt::Debug for Tensor<T> {
         if self.len() > SHOWN { list.finish_non_exhaustive() } else { list.finish() }
     }
 }
+
+#[cfg(test)]
+mod tests;
