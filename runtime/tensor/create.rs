@@ -153,7 +153,6 @@ impl<T: Element> Tensor<T> {
     ///
     /// # Errors
     /// The shape has more elements than memory can address.
-    #[allow(dead_code, reason = "weights are its user")]
     pub(crate) unsafe fn from_owner(
         owner: Arc<dyn Any + Send + Sync>,
         first: NonNull<T>,
