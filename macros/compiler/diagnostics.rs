@@ -37,6 +37,12 @@ impl Diagnostics {
         self.errors.is_empty()
     }
 
+    /// How many mistakes were reported so far.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.errors.len()
+    }
+
     /// All that was reported, in order; leaves the collector empty.
     #[must_use]
     pub fn take(&mut self) -> Vec<Diagnostic> {

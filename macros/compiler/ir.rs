@@ -1,8 +1,9 @@
 //! The tile IR: what a kernel means, with every name, axis and element type resolved.
 //!
 //! Values are pure and live in one arena; statements give them a place in the program. A value is
-//! computed where its [`Stmt::Let`] stands; leaves (literals, dimensions, parameters, axis scalars)
-//! have none. Effects (assignments, stores) are statements.
+//! computed where its [`Stmt::Let`] stands; leaves (literals, dimensions, scalar parameters, const
+//! parameters, `Each`, `AxisBegin`, `AxisEnd`, `AxisLen`) have none; `AxisIndex`, `Broadcast` and `Read`
+//! have one. Effects (assignments, stores) are statements.
 //!
 //! ```text
 //! for m in tile(M) {                  For { axes: [m], body }
@@ -215,9 +216,10 @@ pub enum ParamKind {
         /// `&mut`.
         writable: bool,
     },
-    /// A scalar; `elem` is F32, F64, I32, I64 or Bool. `ty` is as written (`usize` arrives as I32).
+    /// A scalar; `elem` is F32, F64, I32, I64, Bool or `T`. `ty` is as written (`usize` arrives as I32).
     Scalar {
-        /// What the kernel sees.
+        /// What the kernel sees. `T` for a scalar of a generic element type; an f64 arrives as F32
+        /// unless a tensor of the kernel is f64; all integers but i64 arrive as I32.
         elem: Elem,
         /// What the caller passes.
         ty: syn::Type,

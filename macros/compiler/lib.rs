@@ -5,5 +5,8 @@ pub mod check;
 pub mod diagnostics;
 pub mod ir;
 pub mod parse;
+pub mod print;
 pub mod schedule;
+pub mod signature;
+pub mod verify;
 pub mod walk;
