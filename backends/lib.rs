@@ -1,4 +1,5 @@
 //! From checked tile IR to text: the reference (scalar Rust) and the CPU (SIMD Rust).
 
 pub mod cpu;
+pub mod meta;
 pub mod reference;

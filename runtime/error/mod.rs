@@ -44,6 +44,26 @@ pub enum Error {
         /// The dimension's length.
         length: usize,
     },
+    /// The reference: two programs touched an element that one of them writes.
+    Race {
+        /// The kernel.
+        kernel: &'static str,
+        /// The parameter.
+        tensor: &'static str,
+        /// The element.
+        index: Vec<usize>,
+    },
+    /// The reference: two block sizes gave different results.
+    BlockDependent {
+        /// The kernel.
+        kernel: &'static str,
+        /// The parameter.
+        tensor: &'static str,
+        /// The first element that differs.
+        index: Vec<usize>,
+        /// What the two runs gave there.
+        values: [String; 2],
+    },
 }
 
 impl fmt::Display for Error {
@@ -58,6 +78,16 @@ impl fmt::Display for Error {
                 "{kernel}: index {index} is outside dimension {dimension} of {tensor}, which has length \
                  {length}; correct the indices, or load with `.at(…).or(default)`"
             ),
+            Error::Race { kernel, tensor, index } => write!(
+                f,
+                "{kernel}: two programs touch {tensor}{index:?}, and one of them writes it; give each \
+                 program elements of its own"
+            ),
+            Error::BlockDependent { kernel, tensor, index, values: [first, second] } => write!(
+                f,
+                "{kernel}: {tensor}{index:?} is {first} with one block size and {second} with another; \
+                 compute it independently of where blocks begin and end"
+            ),
         }
     }
 }
@@ -69,7 +99,7 @@ impl std::error::Error for Error {
             Error::Launch(error) => Some(error),
             Error::Config(error) => Some(error),
             Error::Weights(error) => Some(&**error),
-            Error::IndexOutOfBounds { .. } => None,
+            Error::IndexOutOfBounds { .. } | Error::Race { .. } | Error::BlockDependent { .. } => None,
         }
     }
 }
@@ -86,6 +116,13 @@ impl PartialEq for Error {
                 Error::IndexOutOfBounds { kernel, tensor, dimension, index, length },
                 Error::IndexOutOfBounds { kernel: k, tensor: t, dimension: d, index: i, length: l },
             ) => (kernel, tensor, dimension, index, length) == (k, t, d, i, l),
+            (Error::Race { kernel, tensor, index }, Error::Race { kernel: k, tensor: t, index: i }) => {
+                (kernel, tensor, index) == (k, t, i)
+            }
+            (
+                Error::BlockDependent { kernel, tensor, index, values },
+                Error::BlockDependent { kernel: k, tensor: t, index: i, values: v },
+            ) => (kernel, tensor, index, values) == (k, t, i, v),
             _ => false,
         }
     }

@@ -1,1 +1,0 @@
-//! What the generated reference runs over.
