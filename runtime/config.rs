@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::error::ConfigError;
+use crate::simd::InstructionSet;
 
 /// Values for the tunables of a kernel, by name: the block size of each tiled axis under the axis' name,
 /// and `threads`, the most threads that a launch uses. What it does not name is chosen at launch.
@@ -21,10 +22,13 @@ use crate::error::ConfigError;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
     entries: Vec<(Cow<'static, str>, i32)>,
+    instruction_set: Option<InstructionSet>,
 }
 
-/// The one key that every kernel has.
+/// A key that every kernel has.
 const THREADS: &str = "threads";
+/// In text, the key of what [`Config::instruction_set`] sets.
+const INSTRUCTION_SET: &str = "isa";
 
 impl Config {
     /// Everything is chosen at launch.
@@ -34,7 +38,7 @@ impl Config {
     /// ```
     #[must_use]
     pub const fn new() -> Config {
-        Config { entries: Vec::new() }
+        Config { entries: Vec::new(), instruction_set: None }
     }
 
     /// Sets one value; the last one set for a key counts.
@@ -61,6 +65,24 @@ impl Config {
     #[must_use]
     pub fn threads(self, limit: usize) -> Config {
         self.set(THREADS, i32::try_from(limit).unwrap_or(i32::MAX))
+    }
+
+    /// Runs the launch on this instruction set instead of the best that the processor has.
+    ///
+    /// ```
+    /// use tilewright::{Config, simd::InstructionSet};
+    /// let config = Config::new().instruction_set(InstructionSet::Scalar);
+    /// assert_eq!(config.to_string(), "isa=scalar");
+    /// ```
+    #[must_use]
+    pub fn instruction_set(mut self, set: InstructionSet) -> Config {
+        self.instruction_set = Some(set);
+        self
+    }
+
+    /// What [`Config::instruction_set`] set.
+    pub(crate) fn wanted_instruction_set(&self) -> Option<InstructionSet> {
+        self.instruction_set
     }
 
     /// The value set for a key.
@@ -130,6 +152,10 @@ impl fmt::Display for Config {
             let comma = if i == 0 { "" } else { "," };
             write!(f, "{comma}{key}={value}")?;
         }
+        if let Some(set) = self.instruction_set {
+            let comma = if self.entries.is_empty() { "" } else { "," };
+            write!(f, "{comma}{INSTRUCTION_SET}={}", set.name())?;
+        }
         Ok(())
     }
 }
@@ -141,24 +167,31 @@ impl FromStr for Config {
     fn from_str(text: &str) -> Result<Config, ConfigError> {
         let mut config = Config::new();
         for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
-            let (key, value) = parse_entry(entry)?;
-            if config.get(key).is_some() {
+            let (key, value) = split_entry(entry)?;
+            if key == INSTRUCTION_SET && config.instruction_set.is_none() {
+                let known = InstructionSet::ALL.into_iter().find(|set| set.name() == value);
+                let set = known.ok_or_else(|| ConfigError::Syntax { text: entry.to_owned() })?;
+                config = config.instruction_set(set);
+                continue;
+            }
+            if config.get(key).is_some() || key == INSTRUCTION_SET {
                 return Err(ConfigError::Twice { key: key.to_owned() });
             }
+            let value = value.parse().map_err(|_| ConfigError::Syntax { text: entry.to_owned() })?;
             config = config.set(key.to_owned(), value);
         }
         Ok(config)
     }
 }
 
-fn parse_entry(entry: &str) -> Result<(&str, i32), ConfigError> {
+fn split_entry(entry: &str) -> Result<(&str, &str), ConfigError> {
     let syntax = || ConfigError::Syntax { text: entry.to_owned() };
     let (key, value) = entry.split_once('=').ok_or_else(syntax)?;
     let (key, value) = (key.trim(), value.trim());
     if key.is_empty() {
         return Err(syntax());
     }
-    Ok((key, value.parse().map_err(|_| syntax())?))
+    Ok((key, value))
 }
 
 #[cfg(test)]
@@ -167,7 +200,12 @@ mod tests {
 
     #[test]
     fn printed_configs_parse_back() {
-        for config in [Config::new(), Config::new().set("m", 1), Config::new().set("m", 64).threads(2)] {
+        for config in [
+            Config::new(),
+            Config::new().set("m", 1),
+            Config::new().set("m", 64).threads(2),
+            Config::new().set("m", 8).instruction_set(InstructionSet::Avx2),
+        ] {
             assert_eq!(config.to_string().parse(), Ok(config));
         }
         assert_eq!(" m = 3 , n=4,".parse(), Ok(Config::new().set("m", 3).set("n", 4)));
@@ -175,7 +213,7 @@ mod tests {
 
     #[test]
     fn malformed_text_is_refused() {
-        for text in ["m", "m=", "=3", "m=x", "m=3.5", "m=99999999999"] {
+        for text in ["m", "m=", "=3", "m=x", "m=3.5", "m=99999999999", "isa=sse"] {
             assert!(matches!(text.parse::<Config>(), Err(ConfigError::Syntax { .. })), "{text}");
         }
         assert_eq!("m=1,m=2".parse::<Config>(), Err(ConfigError::Twice { key: "m".into() }));

@@ -68,7 +68,7 @@ impl<'a> Launch<'a> {
         Ok(Launch {
             meta,
             config,
-            isa: cpu::instruction_set()?,
+            isa: instruction_set(config)?,
             tensors: SmallVec::new(),
             dims: SmallVec::from_elem(None, meta.dims.len()),
             cost: f64::INFINITY,
@@ -321,6 +321,18 @@ impl<'a> Launch<'a> {
             index: fault.index,
             length,
         })
+    }
+}
+
+/// The config's instruction set, or what the device runs.
+fn instruction_set(config: &Config) -> Result<InstructionSet, LaunchError> {
+    match config.wanted_instruction_set() {
+        Some(set) if set.is_available() => Ok(set),
+        Some(set) => {
+            let message = format!("the config asks for {}, but this processor lacks it", set.name());
+            Err(LaunchError::InstructionSet { message })
+        }
+        None => cpu::instruction_set(),
     }
 }
 
