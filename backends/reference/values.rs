@@ -4,7 +4,7 @@ use super::statements::Emitter;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote_spanned;
 use tilewright_compiler::ir::{
-    AxisId, BinaryOp, Callee, CompareOp, Fold, Index, Literal, Op, ReduceOp, UnaryOp, ValueId,
+    AxisId, BinaryOp, Callee, CompareOp, Fold, FunctionId, Index, Literal, Op, ReduceOp, UnaryOp, ValueId,
 };
 
 impl Emitter<'_> {
@@ -103,14 +103,25 @@ impl Emitter<'_> {
         let reference = &self.names.reference;
         let function = match callee {
             Callee::Path(path) => quote_spanned!(span=> #path),
-            Callee::Param(function) => {
-                let name = &self.kernel.functions[*function].name;
-                quote_spanned!(span=> #name)
-            }
+            Callee::Param(function) => self.parameter(*function, span),
         };
         let operands = args.iter().map(|operand| self.operand(*operand));
         let name = Ident::new(&format!("call{}", args.len()), span);
         quote_spanned!(span=> #reference::#name(#function, #(#operands),*))
+    }
+
+    /// A function parameter: its vector body on scalars.
+    fn parameter(&self, function: FunctionId, span: Span) -> TokenStream {
+        let (private, function) = (&self.names.private, &self.kernel.functions[function]);
+        let name = &function.name;
+        let types: Vec<TokenStream> = function.args.iter().map(|elem| self.names.elem(*elem)).collect();
+        let args: Vec<Ident> =
+            (0..types.len()).map(|at| Ident::new(&format!("arg{at}"), Span::mixed_site())).collect();
+        quote_spanned! {span=>
+            |#(#args: #types),*| {
+                <#name as #private::DeviceFn<(#(#types,)*)>>::vector::<#private::simd::One>((#(#args,)*))
+            }
+        }
     }
 
     /// The places of an index, one a dimension.

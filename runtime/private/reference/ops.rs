@@ -1,8 +1,9 @@
 //! Elementwise operations on tiles.
 
+use super::axes::Axes;
 use super::erf::{erf as erf64, erfc};
 use super::number::{Bits, Integer, Number, Real, Wide};
-use super::tile::{Tile, zip3};
+use super::tile::{Tile, rounded, zip3};
 use crate::element::Element;
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
@@ -165,18 +166,28 @@ pub(super) fn range<E: Element>() -> Option<(i64, i64)> {
     })
 }
 
-/// A `#[device]` function of one argument.
-#[must_use]
-pub fn call1<A: Element, R: Element>(f: impl Fn(A::Lane) -> R::Lane, a: &Tile<A>) -> Tile<R> {
-    a.map::<R>(f)
+/// Calls of `#[device]` functions: name, the arguments' names and types.
+macro_rules! calls {
+    ($($name:ident: $($arg:ident $ty:ident $at:literal),*;)*) => {$(
+        /// A `#[device]` function, lane by lane.
+        #[must_use]
+        pub fn $name<$($ty: Element,)* R: Element>(
+            f: impl Fn($($ty::Lane),*) -> R::Lane,
+            $($arg: &Tile<$ty>),*
+        ) -> Tile<R> {
+            let axes = Axes::default()$(.union(&$arg.axes))*;
+            let mut lanes = Vec::with_capacity(axes.elements());
+            axes.walk(&[$($arg.axes.strides(&axes)),*], |at| {
+                lanes.push(rounded::<R>(f($($arg.lanes[at[$at]]),*)));
+            });
+            Tile { axes, lanes }
+        }
+    )*};
 }
 
-/// A `#[device]` function of two arguments.
-#[must_use]
-pub fn call2<A: Element, B: Element, R: Element>(
-    f: impl Fn(A::Lane, B::Lane) -> R::Lane,
-    a: &Tile<A>,
-    b: &Tile<B>,
-) -> Tile<R> {
-    a.zip::<B, R>(b, f)
+calls! {
+    call1: a A 0;
+    call2: a A 0, b B 1;
+    call3: a A 0, b B 1, c C 2;
+    call4: a A 0, b B 1, c C 2, d D 3;
 }
