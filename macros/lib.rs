@@ -1,6 +1,48 @@
 //! The entry points: `#[kernel]`, `#[kernels]`, `#[device]`, `#[derive(Weights)]`.
 
+mod device;
+mod expand;
+mod options;
 mod weights;
+
+use proc_macro::TokenStream;
+
+/// Makes a function the whole program of one kernel.
+///
+/// The function keeps its name: calling it launches the kernel. Beside it stands an uninhabited type of
+/// the same name with `with` (block sizes from a `Config`), `reference` (the slow, watched run that
+/// defines the result) and `explain`. `#[kernel(crate = path)]` names the library under another path.
+///
+/// ```ignore
+/// #[kernel]
+/// pub fn softmax<T: Float, M, N>(x: &Tensor<T, (M, N)>, out: &mut Tensor<T, (M, N)>) {
+///     for m in tile(M) {
+///         let row = x[(m, ..)];
+///         let e = exp(row - row.max(N));
+///         out[(m, ..)] = (e / e.sum(N)).cast();
+///     }
+/// }
+/// ```
+#[proc_macro_attribute]
+pub fn kernel(options: TokenStream, item: TokenStream) -> TokenStream {
+    expand::kernel(options.into(), item.into()).into()
+}
+
+/// A module of kernels that share helpers: functions over `Tile<E>`, `Axis` and scalars, inlined where
+/// a kernel calls them. Its `const`s are known to its kernels.
+#[proc_macro_attribute]
+pub fn kernels(options: TokenStream, item: TokenStream) -> TokenStream {
+    expand::kernels(options.into(), item.into()).into()
+}
+
+/// A scalar function that kernels can call, across modules and crates.
+///
+/// The function stays a function; beside it stands a type of the same name, which kernels with a
+/// parameter `F: Fn(f32) -> f32` take: `linear::<mish>(…)`.
+#[proc_macro_attribute]
+pub fn device(options: TokenStream, item: TokenStream) -> TokenStream {
+    device::device(options.into(), item.into()).into()
+}
 
 /// Binds a structure to the tensors of a checkpoint; the attributes are described at
 /// `tilewright::weights::Bind`.

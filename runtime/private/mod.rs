@@ -1,8 +1,10 @@
 //! All that generated code may name. No part of the public interface.
 
 pub mod cpu;
+mod device_fn;
 pub mod reference;
 
+pub use self::device_fn::{DeviceFn, Lanes};
 pub use crate::config::Config;
 pub use crate::element::{Element, Float};
 pub use crate::error::{Error, LaunchError};
