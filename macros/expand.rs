@@ -65,12 +65,13 @@ pub(crate) fn kernels(options: TokenStream, item: TokenStream) -> TokenStream {
             syn::Item::Fn(function) if is_kernel(&function).is_none() && Helpers::is_helper(&function) => {
                 helpers.add_function(function);
             }
-            item => {
-                if let syn::Item::Const(constant) = &item {
-                    helpers.add_constant(constant);
-                }
-                rest.push(item);
+            syn::Item::Const(mut constant) => {
+                helpers.add_constant(&constant);
+                let allow = "kernels use its value while they are built";
+                constant.attrs.push(syn::parse_quote!(#[allow(dead_code, reason = #allow)]));
+                rest.push(syn::Item::Const(constant));
             }
+            item => rest.push(item),
         }
     }
     let mut tokens = TokenStream::new();
@@ -202,7 +203,7 @@ impl Face<'_> {
         let names = self.signature.params.iter().map(SignatureParam::name);
         let generics = self.signature.generics.iter().filter_map(|generic| match generic {
             Generic::Const(name, _) => Some(quote!(let _ = #name;)),
-            Generic::Float(name) | Generic::Element(name) | Generic::Function(name, ..) => {
+            Generic::Float(name, _) | Generic::Element(name, _) | Generic::Function(name, ..) => {
                 Some(quote_spanned!(Span::mixed_site()=> let _: ::core::marker::PhantomData<#name>;))
             }
         });
@@ -219,8 +220,7 @@ impl Face<'_> {
     fn generics(&self) -> TokenStream {
         let krate = self.krate;
         let generics = self.signature.generics.iter().map(|generic| match generic {
-            Generic::Float(name) => quote_spanned!(Span::mixed_site()=> #name: #krate::Float),
-            Generic::Element(name) => quote_spanned!(Span::mixed_site()=> #name: #krate::Element),
+            Generic::Float(name, bound) | Generic::Element(name, bound) => quote!(#name: #bound),
             Generic::Function(name, args, out) => {
                 quote_spanned!(Span::mixed_site()=> #name: #krate::private::DeviceFn<(#(#args,)*), Out = #out>)
             }
@@ -232,35 +232,22 @@ impl Face<'_> {
     fn generic_arguments(&self) -> TokenStream {
         let arguments = self.signature.generics.iter().map(|generic| match generic {
             Generic::Const(name, _) => quote!({ #name }),
-            Generic::Float(name) | Generic::Element(name) | Generic::Function(name, ..) => quote!(#name),
+            Generic::Float(name, _) | Generic::Element(name, _) | Generic::Function(name, ..) => {
+                quote!(#name)
+            }
         });
         quote!(#(#arguments),*)
     }
 
     fn params(&self) -> TokenStream {
-        let krate = self.krate;
         let params = self.signature.params.iter().map(|param| match param {
-            SignatureParam::Tensor { name, elem, writable } => {
+            SignatureParam::Tensor { name, ty, writable } => {
                 let reference = if *writable { quote!(&mut) } else { quote!(&) };
-                let elem = elem_tokens(elem, krate);
-                quote_spanned!(Span::mixed_site()=> #name: #reference #krate::Tensor<#elem>)
+                quote!(#name: #reference #ty)
             }
             SignatureParam::Scalar { name, ty } => quote!(#name: #ty),
         });
         quote!(#(#params),*)
-    }
-}
-
-/// The element type as written; `f16` and `bf16` need not be imported by the user.
-fn elem_tokens(elem: &syn::Type, krate: &syn::Path) -> TokenStream {
-    match elem {
-        syn::Type::Path(path) if path.path.is_ident("f16") => {
-            quote_spanned!(Span::mixed_site()=> #krate::f16)
-        }
-        syn::Type::Path(path) if path.path.is_ident("bf16") => {
-            quote_spanned!(Span::mixed_site()=> #krate::bf16)
-        }
-        elem => quote!(#elem),
     }
 }
 

@@ -20,10 +20,10 @@ pub struct Signature {
 /// A generic parameter that callers can name.
 #[derive(Clone, Debug)]
 pub enum Generic {
-    /// `T: Float`.
-    Float(Ident),
-    /// `T: Element`.
-    Element(Ident),
+    /// `T: Float`, with the bound as written.
+    Float(Ident, syn::Path),
+    /// `T: Element`, with the bound as written.
+    Element(Ident, syn::Path),
     /// `F: Fn(f32) -> f32`: argument and result types.
     Function(Ident, Vec<syn::Type>, syn::Type),
     /// `const CAUSAL: bool`.
@@ -35,8 +35,8 @@ impl Generic {
     #[must_use]
     pub fn name(&self) -> &Ident {
         match self {
-            Generic::Float(name)
-            | Generic::Element(name)
+            Generic::Float(name, _)
+            | Generic::Element(name, _)
             | Generic::Function(name, ..)
             | Generic::Const(name, _) => name,
         }
@@ -46,12 +46,12 @@ impl Generic {
 /// A parameter as callers pass it.
 #[derive(Clone, Debug)]
 pub enum SignatureParam {
-    /// `&Tensor<elem>`, or `&mut` if `writable`.
+    /// `&Tensor<T>`, or `&mut` if `writable`.
     Tensor {
         /// As written.
         name: Ident,
-        /// The element type as written.
-        elem: syn::Type,
+        /// `Tensor<f32>`: as written, less the dimensions.
+        ty: syn::Path,
         /// `&mut`.
         writable: bool,
     },

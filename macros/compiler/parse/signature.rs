@@ -137,19 +137,20 @@ impl Parser<'_> {
     }
 
     fn bounded(&mut self, name: &Ident, bound: &syn::TypeParamBound) {
-        let last = match bound {
-            syn::TypeParamBound::Trait(bound) => bound.path.segments.last(),
-            _ => None,
+        let path = match bound {
+            syn::TypeParamBound::Trait(bound) => bound.path.clone(),
+            _ => syn::Path { leading_colon: None, segments: syn::punctuated::Punctuated::new() },
         };
-        let word = last.map(|segment| segment.ident.to_string()).unwrap_or_default();
-        match (word.as_str(), last.map(|segment| &segment.arguments)) {
+        let last = path.segments.last().cloned();
+        let word = last.as_ref().map(|segment| segment.ident.to_string()).unwrap_or_default();
+        match (word.as_str(), last.as_ref().map(|segment| &segment.arguments)) {
             ("Float", Some(syn::PathArguments::None)) => {
                 self.kernel.elements.push(ElementParam { name: name.clone(), bound: ElementBound::Float });
-                self.generics.push(Generic::Float(name.clone()));
+                self.generics.push(Generic::Float(name.clone(), path));
             }
             ("Element", Some(syn::PathArguments::None)) => {
                 self.kernel.elements.push(ElementParam { name: name.clone(), bound: ElementBound::Element });
-                self.generics.push(Generic::Element(name.clone()));
+                self.generics.push(Generic::Element(name.clone(), path));
             }
             ("Fn", Some(syn::PathArguments::Parenthesized(function))) => self.function_param(name, function),
             _ => self.fail(
@@ -255,7 +256,10 @@ impl Parser<'_> {
         }
         let Some((elem, dims)) = self.tensor_type(name, &reference.elem) else { return };
         let writable = reference.mutability.is_some();
-        self.params.push(SignatureParam::Tensor { name: name.clone(), elem: elem.clone(), writable });
+        if let syn::Type::Path(ty) = &*reference.elem {
+            let ty = without_dims(&ty.path, &elem);
+            self.params.push(SignatureParam::Tensor { name: name.clone(), ty, writable });
+        }
         let Some(kernel_elem) = self.tensor_elem(&elem) else { return };
         let Some(dims) = self.tensor_dims(name, dims.as_ref()) else { return };
         let kind = ParamKind::Tensor { elem: kernel_elem, dims, writable };
@@ -436,6 +440,15 @@ fn has_f64(item: &syn::ItemFn) -> bool {
         matches!(args.args.first(), Some(syn::GenericArgument::Type(elem)) if types::type_name(elem).as_deref() == Some("f64"))
     };
     item.sig.inputs.iter().any(is_f64)
+}
+
+/// `Tensor<f32, (M, N)>` as `Tensor<f32>`.
+fn without_dims(path: &syn::Path, elem: &syn::Type) -> syn::Path {
+    let mut path = path.clone();
+    if let Some(last) = path.segments.last_mut() {
+        last.arguments = syn::PathArguments::AngleBracketed(syn::parse_quote!(<#elem>));
+    }
+    path
 }
 
 fn is_option(ty: &syn::Type) -> bool {
