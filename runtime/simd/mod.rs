@@ -86,7 +86,7 @@ pub unsafe trait Simd: Memory<Set = Self> + Copy + Send + Sync + 'static {
     fn to_bits(x: Self::F32) -> Self::I32;
     /// The floats with these bits.
     fn from_bits(bits: Self::I32) -> Self::F32;
-    /// `x · 2^n` rounded once; `n` is integral and within ±250, `x` within 2^±40 or 0, ∞, NaN.
+    /// `x · 2^n` rounded once; `n` is integral and within ±250, `x` within 2^±40 unless n is within ±120 or 0, ∞, NaN.
     #[inline(always)]
     fn scale(x: Self::F32, n: Self::F32) -> Self::F32 {
         let n: Self::I32 = n.cast();
@@ -247,11 +247,11 @@ pub trait Floats: Vector {
     fn erf(self) -> Self;
     fn sigmoid(self) -> Self;
     fn relu(self) -> Self;
-    /// `x/2 · (1 + erf(x/√2))`.
+    /// `x/2 · (1 + erf(x/√2))`, within 3 ulp; the limit −0 at −∞.
     fn gelu(self) -> Self;
-    /// `x/2 · (1 + tanh(√(2/π)(x + 0.044715 x³)))`.
+    /// `x/2 · (1 + tanh(√(2/π)(x + 0.044715 x³)))`; the limit −0 at −∞.
     fn gelu_tanh(self) -> Self;
-    /// `x · sigmoid(x)`.
+    /// `x · sigmoid(x)`; the limit −0 at −∞.
     fn silu(self) -> Self;
     fn pow(self, exponent: Self) -> Self;
 }

@@ -1,37 +1,68 @@
-//! AVX2.
+//! AVX2: one register for 8 lanes of 32 bits; truth values are bits, widened where lanes are selected.
+
+mod casts;
+mod f32x8;
+mod f64x8;
+mod i32x8;
+mod memory;
+
+pub use f32x8::F32x8;
+pub use f64x8::F64x8;
+pub use i32x8::{I32x8, U32x8};
 
 use super::portable::{Bits, Lanes};
-use super::{Memory, Simd, Vector};
+use super::{Simd, Vector};
+use std::arch::x86_64::*;
 
 /// AVX2 with FMA and F16C, eight lanes.
 #[derive(Clone, Copy, Debug)]
 pub struct Avx2;
 
-// SAFETY: nothing is overridden.
-unsafe impl Memory for Avx2 {
-    type Set = Avx2;
+/// An expression of intrinsics.
+macro_rules! intrinsic {
+    ($value:expr) => {
+        // SAFETY: the contract of `Simd`: values of these types are only made and used where the
+        // target features of `Avx2` are enabled; no memory is touched except arrays of 8 lanes.
+        unsafe { $value }
+    };
 }
+use intrinsic;
 
 // SAFETY: 8 lanes; the features are those of [`with_avx2!`](super::with_avx2).
 unsafe impl Simd for Avx2 {
     const LANES: usize = 8;
     const NAME: &'static str = "avx2";
-    type F32 = Lanes<f32, 8>;
-    type F64 = Lanes<f64, 8>;
-    type I32 = Lanes<i32, 8>;
-    type U32 = Lanes<u32, 8>;
+    type F32 = F32x8;
+    type F64 = F64x8;
+    type I32 = I32x8;
+    type U32 = U32x8;
     type I64 = Lanes<i64, 8>;
     type Mask = Bits<8>;
     #[inline(always)]
-    fn iota(first: i32) -> Self::I32 {
-        Lanes::from_lanes(|i| first.wrapping_add(i as i32))
+    fn iota(first: i32) -> I32x8 {
+        let steps = intrinsic!(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+        I32x8::splat(first).add(I32x8(steps))
     }
     #[inline(always)]
-    fn to_bits(x: Self::F32) -> Self::I32 {
-        Lanes::from_lanes(|i| x.0[i].to_bits() as i32)
+    fn to_bits(x: F32x8) -> I32x8 {
+        I32x8(intrinsic!(_mm256_castps_si256(x.0)))
     }
     #[inline(always)]
-    fn from_bits(bits: Self::I32) -> Self::F32 {
-        Lanes::from_lanes(|i| f32::from_bits(bits.0[i] as u32))
+    fn from_bits(bits: I32x8) -> F32x8 {
+        F32x8(intrinsic!(_mm256_castsi256_ps(bits.0)))
     }
+    #[inline(always)]
+    fn clamp(x: F32x8, low: f32, high: f32) -> F32x8 {
+        // The second operand is the result where either is NaN.
+        F32x8(intrinsic!(_mm256_min_ps(_mm256_set1_ps(high), _mm256_max_ps(_mm256_set1_ps(low), x.0))))
+    }
+}
+
+/// All bits of the 32-bit lanes whose bit is set.
+#[inline(always)]
+fn widen(mask: Bits<8>) -> __m256i {
+    intrinsic!({
+        let bit = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+        _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(i32::from(mask.0)), bit), bit)
+    })
 }

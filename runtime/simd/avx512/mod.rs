@@ -1,37 +1,63 @@
-//! AVX-512.
+//! AVX-512: one register for 16 lanes of 32 bits, mask registers for truth values.
+
+mod casts;
+mod f32x16;
+mod f64x16;
+mod i32x16;
+mod memory;
+
+pub use f32x16::F32x16;
+pub use f64x16::F64x16;
+pub use i32x16::{I32x16, U32x16};
 
 use super::portable::{Bits, Lanes};
-use super::{Memory, Simd, Vector};
+use super::{Simd, Vector};
+use std::arch::x86_64::*;
 
 /// AVX-512 F, BW, DQ, VL and CD, sixteen lanes.
 #[derive(Clone, Copy, Debug)]
 pub struct Avx512;
 
-// SAFETY: nothing is overridden.
-unsafe impl Memory for Avx512 {
-    type Set = Avx512;
+/// An expression of intrinsics.
+macro_rules! intrinsic {
+    ($value:expr) => {
+        // SAFETY: the contract of `Simd`: values of these types are only made and used where the
+        // target features of `Avx512` are enabled; no memory is touched except arrays of 16 lanes.
+        unsafe { $value }
+    };
 }
+use intrinsic;
 
 // SAFETY: 16 lanes; the features are those of [`with_avx512!`](super::with_avx512).
 unsafe impl Simd for Avx512 {
     const LANES: usize = 16;
     const NAME: &'static str = "avx512";
-    type F32 = Lanes<f32, 16>;
-    type F64 = Lanes<f64, 16>;
-    type I32 = Lanes<i32, 16>;
-    type U32 = Lanes<u32, 16>;
+    type F32 = F32x16;
+    type F64 = F64x16;
+    type I32 = I32x16;
+    type U32 = U32x16;
     type I64 = Lanes<i64, 16>;
     type Mask = Bits<16>;
     #[inline(always)]
-    fn iota(first: i32) -> Self::I32 {
-        Lanes::from_lanes(|i| first.wrapping_add(i as i32))
+    fn iota(first: i32) -> I32x16 {
+        let steps = intrinsic!(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+        I32x16::splat(first).add(I32x16(steps))
     }
     #[inline(always)]
-    fn to_bits(x: Self::F32) -> Self::I32 {
-        Lanes::from_lanes(|i| x.0[i].to_bits() as i32)
+    fn to_bits(x: F32x16) -> I32x16 {
+        I32x16(intrinsic!(_mm512_castps_si512(x.0)))
     }
     #[inline(always)]
-    fn from_bits(bits: Self::I32) -> Self::F32 {
-        Lanes::from_lanes(|i| f32::from_bits(bits.0[i] as u32))
+    fn from_bits(bits: I32x16) -> F32x16 {
+        F32x16(intrinsic!(_mm512_castsi512_ps(bits.0)))
+    }
+    #[inline(always)]
+    fn scale(x: F32x16, n: F32x16) -> F32x16 {
+        F32x16(intrinsic!(_mm512_scalef_ps(x.0, n.0)))
+    }
+    #[inline(always)]
+    fn clamp(x: F32x16, low: f32, high: f32) -> F32x16 {
+        // The second operand is the result where either is NaN.
+        F32x16(intrinsic!(_mm512_min_ps(_mm512_set1_ps(high), _mm512_max_ps(_mm512_set1_ps(low), x.0))))
     }
 }

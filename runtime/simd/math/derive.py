@@ -1,0 +1,91 @@
+"""Derives the polynomial coefficients in this folder. Needs mpmath.
+
+Each polynomial interpolates at Chebyshev nodes, weighted so that the relative error of the result is
+level, and its coefficients are rounded to f32 from the lowest up, the rest fitted again each time, so
+that later coefficients make up for the rounding of earlier ones.
+"""
+import struct
+import mpmath as mp
+
+mp.mp.dps = 60
+
+
+def f32(x):
+    return mp.mpf(struct.unpack("f", struct.pack("f", float(x)))[0])
+
+
+def f64(x):
+    return mp.mpf(float(x))
+
+
+def fit(f, weight, lo, hi, degree, rounded=f32, fixed=()):
+    """Coefficients c of sum c_i x^i ~ f, least squares of weight(x) * error at many Chebyshev nodes."""
+    n = 4 * degree + 20
+    nodes = [(lo + hi) / 2 + (hi - lo) / 2 * mp.cos(mp.pi * (2 * i + 1) / (2 * n)) for i in range(n)]
+    rows = [(x, f(x), weight(x)) for x in nodes]
+    done = [mp.mpf(c) for c in fixed]
+    while len(done) <= degree:
+        rest = range(len(done), degree + 1)
+        a = mp.matrix(n, len(rest))
+        b = mp.matrix(n, 1)
+        for i, (x, y, w) in enumerate(rows):
+            b[i] = w * (y - sum(c * x**k for k, c in enumerate(done)))
+            for j, k in enumerate(rest):
+                a[i, j] = w * x**k
+        done.append(rounded(mp.lu_solve(a, b)[0]))
+    dense = [lo + (hi - lo) * i / 400 for i in range(401)]
+    error = max(abs(weight(x) * (sum(c * x**k for k, c in enumerate(done)) - f(x))) for x in dense)
+    return done, error
+
+
+def show(name, result):
+    coefficients, error = result
+    print(f"{name}: weighted error 2^{float(mp.log(error, 2)):.1f}")
+    for c in coefficients:
+        print(f"    {float(c)!r},")
+
+
+def near(f, x):
+    """f near a removable singularity at 0."""
+    return f(x if abs(x) > mp.mpf(10) ** -20 else mp.mpf(10) ** -20)
+
+
+half = mp.mpf(1) / 2
+ln2 = mp.log(2)
+# exp(r) = 1 + r + r^2 P(r)
+show("exp", fit(lambda r: near(lambda r: (mp.exp(r) - 1 - r) / r**2, r), lambda r: r**2 + mp.mpf(1e-9), -ln2 / 2, ln2 / 2, 4))
+# 2^r = 1 + r P(r)
+show("exp2", fit(lambda r: near(lambda r: (2**r - 1) / r, r), lambda r: abs(r) + mp.mpf(1e-3), -half, half, 5))
+# ln(1 + f) = f + f^2 P(f)
+lo, hi = mp.sqrt(half) - 1, mp.sqrt(2) - 1
+show("ln", fit(lambda f: near(lambda f: (mp.log(1 + f) - f) / f**2, f), lambda f: abs(f) + mp.mpf(1e-3), lo, hi, 8))
+# log2(1 + f) = f (c + lo + f P(f)), c = log2(e) rounded to f32
+c = f32(1 / ln2)
+print("log2 c", float(c), "lo", float(f32(1 / ln2 - c)))
+show("log2", fit(lambda f: near(lambda f: (mp.log(1 + f) / ln2 - f / ln2) / f**2, f), lambda f: abs(f) + mp.mpf(1e-3), lo, hi, 8))
+# sin(r) = r + r^3 P(r^2), cos(r) = 1 - r^2/2 + r^4 P(r^2)
+q = (mp.pi / 4 + mp.mpf(1e-4)) ** 2
+show("sin", fit(lambda z: near(lambda z: (mp.sin(mp.sqrt(z)) / mp.sqrt(z) - 1) / z, z), lambda z: z + mp.mpf(1e-4), mp.mpf(0), q, 3))
+show("cos", fit(lambda z: near(lambda z: (mp.cos(mp.sqrt(z)) - 1 + z / 2) / z**2, z), lambda z: z**2 + mp.mpf(1e-4), mp.mpf(0), q, 3))
+# tanh(x) = x + x^3 P(x^2) for |x| < 0.625
+show("tanh", fit(lambda z: near(lambda z: (mp.tanh(mp.sqrt(z)) / mp.sqrt(z) - 1) / z, z), lambda z: z + mp.mpf(1e-4), mp.mpf(0), mp.mpf(0.63) ** 2, 5))
+# erf(x) = x + x P(x^2) for |x| < 1
+show("erf", fit(lambda z: near(lambda z: mp.erf(mp.sqrt(z)) / mp.sqrt(z) - 1, z), lambda z: mp.mpf(1), mp.mpf(0), mp.mpf(1), 7))
+# erfc(x) = exp(-P(x)) for 1 <= x <= 4
+show("erfc", fit(lambda x: -mp.log(mp.erfc(x)), lambda x: mp.erfc(x), mp.mpf(1), mp.mpf(4), 8))
+
+
+# Phi(-t) = exp(-t^2/2) P((t - 4)/(t + 4)) / (t + 4), the tail of the normal distribution
+def tail(s):
+    t = 4 * (1 + s) / (1 - s)
+    return mp.exp(t**2 / 2) * mp.erfc(t / mp.sqrt(2)) / 2 * (t + 4)
+
+
+top = (mp.mpf(14.5) - 4) / (mp.mpf(14.5) + 4)
+show("tail", fit(tail, lambda s: 1 / tail(s), mp.mpf(-1), top, 9))
+# Phi(x) = 1/2 + x P(x^2) for |x| < 1
+show("near", fit(lambda z: near(lambda z: (mp.ncdf(mp.sqrt(z)) - half) / mp.sqrt(z), z), lambda z: mp.mpf(1), mp.mpf(0), mp.mpf(1), 5))
+# log2(m) = s P(s^2), s = (m - 1)/(m + 1), in f64
+s = (mp.sqrt(2) - 1) / (mp.sqrt(2) + 1)
+show("pow log2", fit(lambda z: near(lambda z: mp.log((1 + mp.sqrt(z)) / (1 - mp.sqrt(z)), 2) / mp.sqrt(z), z), lambda z: mp.mpf(1), mp.mpf(0), s * s, 6, f64))
+show("pow exp2", fit(lambda r: mp.mpf(2) ** r, lambda r: mp.mpf(1), -half, half, 7, f64))

@@ -1,0 +1,47 @@
+//! Exponentials.
+
+use super::{all, polynomial};
+use crate::simd::{Floats, Simd, Vector};
+
+/// `exp(r) = 1 + r + r² P(r)` for `|r| <= ln(2)/2`.
+const EXP: [f32; 5] = [0.5, 0.16666517, 0.041666456, 0.008369089, 0.0013935758];
+/// `2^r = 1 + r P(r)` for `|r| <= 1/2`.
+#[expect(clippy::approx_constant, reason = "a fitted coefficient, which happens to be close")]
+const EXP2: [f32; 6] = [0.6931472, 0.240_226_5, 0.055503584, 0.009618077, 0.0013391478, 0.000_154_563_58];
+/// ln 2 as a sum of two f32.
+const LN2: [f32; 2] = [std::f32::consts::LN_2, -1.904_654_2e-9];
+
+/// `(s, n)` with `exp(x) = (1 + s) 2^n`, for `|x| <= 170` and NaN. The result is in two parts so that
+/// a factor can be applied before rounding: `y exp(x) = (y s + y) 2^n`.
+#[inline(always)]
+pub(super) fn exp_parts<S: Simd>(x: S::F32) -> (S::F32, S::F32) {
+    let n = x.mul(all::<S>(std::f32::consts::LOG2_E)).round();
+    // The first product cancels without rounding: x and n·LN2[0] are multiples of 2^-25.
+    let r = n.mul_add(all::<S>(-LN2[0]), x);
+    let r = n.mul_add(all::<S>(-LN2[1]), r);
+    (polynomial(r, EXP).mul_add(r.mul(r), r), n)
+}
+
+/// e to the power `x`; subnormal results are rounded once.
+#[inline(always)]
+pub fn exp<S: Simd>(x: S::F32) -> S::F32 {
+    // exp(-104) < 2^-150 rounds to 0; exp(89) > MAX
+    let (s, n) = exp_parts::<S>(S::clamp(x, -104.0, 89.0));
+    S::scale(s.add(all::<S>(1.0)), n)
+}
+
+/// `exp(x - peak)`, and 0 where `peak` is −∞.
+#[inline(always)]
+pub fn exp_sub<S: Simd>(x: S::F32, peak: S::F32) -> S::F32 {
+    let none = peak.eq(all::<S>(f32::NEG_INFINITY));
+    S::F32::select(none, all::<S>(0.0), exp::<S>(x.sub(peak)))
+}
+
+/// 2 to the power `x`; subnormal results are rounded once.
+#[inline(always)]
+pub fn exp2<S: Simd>(x: S::F32) -> S::F32 {
+    let x = S::clamp(x, -151.0, 129.0);
+    let n = x.round();
+    let r = x.sub(n);
+    S::scale(polynomial(r, EXP2).mul_add(r, all::<S>(1.0)), n)
+}

@@ -1,0 +1,86 @@
+//! The logistic function and what is made of it.
+
+use super::exp::exp_parts;
+use super::{all, flip, polynomial, sign};
+use crate::simd::{Floats, Simd, Vector};
+
+/// `tanh(x) = x + x³ P(x²)` for `|x| < 0.625`.
+const TANH: [f32; 6] = [-0.3333333, 0.1333322, -0.053947847, 0.021704456, -0.008182723, 0.0021450375];
+/// `2 √(2/π)` and 0.044715 times that, each a sum of two f32.
+const GELU: [[f32; 2]; 2] = [[1.595_769_2, -4.534_068e-8], [0.071_354_814, 2.398_832_3e-9]];
+
+/// `x · sigmoid(z + low)`, where `low` is a correction below the last digit of `z`.
+#[inline(always)]
+fn gated<S: Simd>(x: S::F32, z: S::F32, low: Option<S::F32>) -> S::F32 {
+    let one = all::<S>(1.0);
+    let (s, n) = exp_parts::<S>(S::clamp(z.abs(), 0.0, 130.0).neg());
+    // exp(-|z + low|) = exp(-|z|) (1 - low sign(z))
+    let s = match low {
+        Some(low) => {
+            let low = flip::<S>(low, sign::<S>(z));
+            s.sub(low.mul_add(s, low))
+        }
+        None => s,
+    };
+    // z >= 0: x / (1 + w); z < 0: x w / (1 + w); w = exp(-|z|) = (1 + s) 2^n, scaled last
+    let w = S::scale(s.add(one), n);
+    let d = w.add(one);
+    let d_low = one.sub(d).add(w);
+    let inverse = one.div(d);
+    // 1 / (d + d_low) = inverse (1 + r)
+    let r = d_low.neg().mul_add(inverse, d.neg().mul_add(inverse, one));
+    let negative = z.lt(all::<S>(0.0));
+    let r = S::F32::select(negative, s.mul_add(r, s.add(r)), r);
+    let q = x.mul(inverse);
+    S::scale(q.mul_add(r, q), S::F32::select(negative, n, all::<S>(0.0)))
+}
+
+/// `y`, but ∞ where `x` is.
+#[inline(always)]
+fn keep_infinity<S: Simd>(x: S::F32, y: S::F32) -> S::F32 {
+    S::F32::select(x.eq(all::<S>(f32::INFINITY)), x, y)
+}
+
+/// `1 / (1 + exp(-x))`.
+#[inline(always)]
+pub fn sigmoid<S: Simd>(x: S::F32) -> S::F32 {
+    gated::<S>(all::<S>(1.0), x, None)
+}
+
+/// `x · sigmoid(x)`; the limit −0 at −∞.
+#[inline(always)]
+pub fn silu<S: Simd>(x: S::F32) -> S::F32 {
+    keep_infinity::<S>(x, gated::<S>(S::clamp(x, -130.0, f32::INFINITY), x, None))
+}
+
+/// `x · sigmoid(2 √(2/π) (x + 0.044715 x³))`; the limit −0 at −∞.
+#[inline(always)]
+pub fn gelu_tanh<S: Simd>(x: S::F32) -> S::F32 {
+    let t = S::clamp(x, -15.0, 15.0);
+    let [[a, a_low], [b, b_low]] = GELU.map(|part| part.map(|x| all::<S>(x)));
+    // z = t (a + b t²), with the rounding errors of each step in *_low
+    let square = t.mul(t);
+    let square_low = t.mul_add(t, square.neg());
+    let p = b.mul(square);
+    let p_low = b.mul_add(square_low, b_low.mul_add(square, b.mul_add(square, p.neg())));
+    let c = a.add(p);
+    let p_in_c = c.sub(a);
+    let c_low = a.sub(c.sub(p_in_c)).add(p.sub(p_in_c)).add(p_low).add(a_low);
+    let z = t.mul(c);
+    let z_low = c_low.mul_add(t, t.mul_add(c, z.neg()));
+    keep_infinity::<S>(x, gated::<S>(S::clamp(x, -15.0, f32::INFINITY), z, Some(z_low)))
+}
+
+/// The hyperbolic tangent.
+#[inline(always)]
+pub fn tanh<S: Simd>(x: S::F32) -> S::F32 {
+    let one = all::<S>(1.0);
+    let a = S::clamp(x.abs(), 0.0, 10.0);
+    let z = a.mul(a);
+    let near = polynomial(z, TANH).mul(z).mul_add(x, x);
+    // tanh(a) = 1 - 2 w / (1 + w), w = exp(-2a)
+    let (s, n) = exp_parts::<S>(a.mul(all::<S>(-2.0)));
+    let w = S::scale(s.add(one), n);
+    let far = one.sub(w.add(w).div(w.add(one)));
+    S::F32::select(a.lt(all::<S>(0.625)), near, flip::<S>(far, sign::<S>(x)))
+}

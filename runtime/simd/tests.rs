@@ -1,1 +1,0 @@
-//! Lanes equal scalars.

@@ -1,0 +1,118 @@
+//! Errors in units of the last place, against f64.
+
+use super::{Check, everywhere};
+use crate::simd::math::double;
+use crate::simd::{Floats, Simd, Vector};
+
+type Function<V> = fn(V) -> V;
+type Row<V> = (&'static str, Function<V>, fn(f64) -> f64, f64);
+
+/// The functions of one argument: name, in f32 lanes, in f64, most units of the last place.
+fn functions<S: Simd>() -> Vec<Row<S::F32>> {
+    vec![
+        ("exp", <S::F32>::exp, f64::exp, 1.0),
+        ("exp2", <S::F32>::exp2, f64::exp2, 1.0),
+        ("ln", <S::F32>::ln, f64::ln, 2.0),
+        ("log2", <S::F32>::log2, f64::log2, 2.0),
+        ("sin", <S::F32>::sin, f64::sin, 2.0),
+        ("cos", <S::F32>::cos, f64::cos, 2.0),
+        ("tanh", <S::F32>::tanh, f64::tanh, 2.0),
+        ("erf", <S::F32>::erf, double::erf, 2.0),
+        ("sigmoid", <S::F32>::sigmoid, double::sigmoid, 2.0),
+        ("gelu", <S::F32>::gelu, double::gelu, 3.0),
+        ("gelu_tanh", <S::F32>::gelu_tanh, double::gelu_tanh, 2.0),
+        ("silu", <S::F32>::silu, double::silu, 2.0),
+        ("rsqrt", <S::F32>::rsqrt, |x| 1.0 / x.sqrt(), 2.0),
+        ("recip", <S::F32>::recip, |x| 1.0 / x, 0.5),
+        ("sqrt", <S::F32>::sqrt, f64::sqrt, 0.5),
+    ]
+}
+
+/// How far `got` is from `exact`, in units of the last place of the f32 next to it.
+fn ulps(got: f32, exact: f64) -> f64 {
+    if got.is_nan() || exact.is_nan() {
+        return if got.is_nan() && exact.is_nan() { 0.0 } else { f64::INFINITY };
+    }
+    if exact as f32 == got {
+        // Also infinities, and rounding within half a unit.
+        return if got.is_infinite() { 0.0 } else { distance(got, exact) };
+    }
+    // The neighbour of MAX counts as 2^128.
+    let got = if got.is_infinite() {
+        (f64::from(f32::MAX) * (1.0 + 2f64.powi(-24))).copysign(f64::from(got))
+    } else {
+        f64::from(got)
+    };
+    (got - exact).abs() / unit(exact)
+}
+
+fn distance(got: f32, exact: f64) -> f64 {
+    (f64::from(got) - exact).abs() / unit(exact)
+}
+
+/// The spacing of f32 at `x`.
+fn unit(x: f64) -> f64 {
+    let exponent = (x.abs().to_bits() >> 52) as i32 - 1023;
+    2f64.powi(exponent.clamp(-126, 127) - 23)
+}
+
+/// The largest error and where, over every `step`-th bit pattern.
+fn sweep<S: Simd>(step: usize, function: Function<S::F32>, exact: fn(f64) -> f64) -> (f64, f32) {
+    let mut worst = (0.0, 0.0);
+    let mut patterns = (0..=u32::MAX).step_by(step);
+    loop {
+        let mut inputs = [0f32; 16];
+        let mut n = 0;
+        for (slot, bits) in inputs.iter_mut().zip(patterns.by_ref().take(S::LANES)) {
+            *slot = f32::from_bits(bits);
+            n += 1;
+        }
+        if n == 0 {
+            return worst;
+        }
+        let y = function(Vector::from_lanes(|i| inputs[i]));
+        for (i, &x) in inputs.iter().enumerate().take(n) {
+            let error = ulps(y.lane(i), exact(f64::from(x)));
+            if error > worst.0 {
+                worst = (error, x);
+            }
+        }
+    }
+}
+
+fn check<S: Simd>(step: usize) {
+    let mut wrong = Vec::new();
+    for (name, function, exact, most) in functions::<S>() {
+        let (error, at) = sweep::<S>(step, function, exact);
+        println!("{name:10} {error:.3} ulp at {at:e}");
+        if error > most {
+            wrong.push(format!("{name}: {error} ulp at {at:e}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+struct Accuracy;
+
+impl Check for Accuracy {
+    fn under<S: Simd>() {
+        // Lanes equal scalars (`lanes.rs`): the widest set stands for all.
+        if S::NAME == widest() {
+            check::<S>(4_001);
+        }
+    }
+}
+
+fn widest() -> &'static str {
+    let available = crate::simd::InstructionSet::ALL.into_iter().rfind(|set| set.is_available());
+    available.map_or("scalar", |set| set.name())
+}
+
+#[test]
+fn f32_functions_are_within_two_units_of_the_last_place() {
+    if cfg!(miri) {
+        println!("not checked: too many values for an interpreter");
+        return;
+    }
+    everywhere::<Accuracy>();
+}
