@@ -51,6 +51,9 @@ pub fn parse_kernel(
     lowering.kernel_body(&item.block);
     let kernel = lowering.finish();
     let complete = errors.count() == before;
+    if !complete && signature.is_some() {
+        crate::check::check_incomplete(&kernel, errors);
+    }
     if complete && cfg!(debug_assertions) {
         crate::verify::verify_or_report(&kernel, errors);
     }

@@ -31,7 +31,9 @@ impl Lowering<'_> {
                 syn::Stmt::Expr(expr, None) if wanted && at + 1 == n_stmts && gives_value(expr) => {
                     result = self.expr(expr);
                     // What a variable holds is read here, in the block, not where the value is used.
-                    result = self.snapshot(result, expr.span());
+                    if let Thing::Var(_) = result {
+                        result = self.snapshot(result, expr.span());
+                    }
                 }
                 stmt => self.statement(stmt),
             }
@@ -182,12 +184,17 @@ impl Lowering<'_> {
 
     /// All names of a pattern are poisoned, so that their uses stay silent.
     pub(crate) fn poison_pattern(&mut self, pat: &syn::Pat) {
-        match pat {
-            syn::Pat::Ident(ident) => self.scopes.bind(ident.ident.to_string(), Thing::Poison),
-            syn::Pat::Paren(paren) => self.poison_pattern(&paren.pat),
-            syn::Pat::Type(typed) => self.poison_pattern(&typed.pat),
-            syn::Pat::Tuple(tuple) => tuple.elems.iter().for_each(|pat| self.poison_pattern(pat)),
-            _ => {}
+        struct Names(Vec<String>);
+        impl<'p> syn::visit::Visit<'p> for Names {
+            fn visit_pat_ident(&mut self, pat: &'p syn::PatIdent) {
+                self.0.push(pat.ident.to_string());
+                syn::visit::visit_pat_ident(self, pat);
+            }
+        }
+        let mut names = Names(Vec::new());
+        syn::visit::Visit::visit_pat(&mut names, pat);
+        for name in names.0 {
+            self.scopes.bind(name, Thing::Poison);
         }
     }
 
@@ -222,6 +229,9 @@ impl Lowering<'_> {
             Thing::Tuple(parts) => {
                 Thing::Tuple(parts.into_iter().map(|part| self.snapshot(part, span)).collect())
             }
+            Thing::Casting(_, at) => {
+                self.fail(at, "nothing here says what to cast to", "name it: `.cast::<f32>()`")
+            }
             Thing::Unit => {
                 self.fail(span, "this gives no value", "end the block with an expression without `;`")
             }
@@ -230,9 +240,16 @@ impl Lowering<'_> {
     }
 
     fn new_var(&mut self, name: &Ident, thing: Thing, span: Span) -> Thing {
-        if !matches!(self.place, Place::Inside { .. }) {
-            let help = "use `let`, and another `let` for each later value; inside the outermost `for`, `let mut` is carried through loops";
-            return self.fail(name.span(), "a `let mut` outside the loops", help);
+        match self.place {
+            Place::Inside { .. } => {}
+            Place::Scalar => {
+                let help = "use `let`, and another `let` for each later value";
+                return self.fail(name.span(), "a `let mut` where only scalars are", help);
+            }
+            Place::Outside | Place::Behind => {
+                let help = "use `let`, and another `let` for each later value; inside the outermost `for`, `let mut` is carried through loops";
+                return self.fail(name.span(), "a `let mut` outside the loops", help);
+            }
         }
         let Some(value) = self.value_of(thing, span) else { return Thing::Poison };
         let ty = self.ty(value).clone();
