@@ -6,7 +6,7 @@
 use crate::expand::scalar;
 use crate::options;
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{format_ident, quote, quote_spanned};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use tilewright_compiler::diagnostics::Diagnostics;
 use tilewright_compiler::ir::{BinaryOp, Callee, CompareOp, Device, Elem, Literal, Op, UnaryOp, ValueId};
 use tilewright_compiler::parse::{Helpers, parse_device};
@@ -121,10 +121,25 @@ impl Emitter<'_> {
                 quote!(#name)
             }
             Op::Literal(literal) => self.literal(*literal, self.elem(value)),
-            _ => {
-                let name = local(value);
-                quote!(#name)
-            }
+            Op::Unary(..)
+            | Op::Binary(..)
+            | Op::Compare(..)
+            | Op::Select(..)
+            | Op::Cast(_)
+            | Op::Call(..)
+            | Op::Broadcast(_)
+            | Op::Dim(_)
+            | Op::Const(_)
+            | Op::Each(_)
+            | Op::AxisIndex(_)
+            | Op::AxisBegin(_)
+            | Op::AxisEnd(_)
+            | Op::AxisLen(_)
+            | Op::Read(_)
+            | Op::Reduce(..)
+            | Op::Fold(_)
+            | Op::Dot(..)
+            | Op::Load { .. } => local(value).into_token_stream(),
         }
     }
 

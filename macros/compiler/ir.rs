@@ -206,6 +206,7 @@ pub struct Param {
 
 /// Tensor or scalar.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a kernel has few parameters")]
 pub enum ParamKind {
     /// `&Tensor<elem, (dims…)>`, or `&mut` if `writable`.
     Tensor {

@@ -19,6 +19,7 @@ pub struct Signature {
 
 /// A generic parameter that callers can name.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a kernel has few generics")]
 pub enum Generic {
     /// `T: Float`, with the bound as written.
     Float(Ident, syn::Path),
@@ -45,6 +46,7 @@ impl Generic {
 
 /// A parameter as callers pass it.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a kernel has few parameters")]
 pub enum SignatureParam {
     /// `&Tensor<T>`, or `&mut` if `writable`.
     Tensor {

@@ -19,9 +19,10 @@ impl Lowering<'_> {
     pub(crate) fn if_statement(&mut self, conditional: &syn::ExprIf) {
         let condition = self.condition(&conditional.cond);
         let (_, then) = self.in_block(|this| this.statements(&conditional.then_branch, false));
-        let (_, otherwise) = self.in_block(|this| match &conditional.else_branch {
-            Some((_, branch)) => this.effect(branch),
-            None => {}
+        let (_, otherwise) = self.in_block(|this| {
+            if let Some((_, branch)) = &conditional.else_branch {
+                this.effect(branch);
+            }
         });
         let Some(condition) = condition else { return };
         if self.place == Place::Outside {
