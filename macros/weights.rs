@@ -12,7 +12,7 @@ use attributes::{FieldAttributes, Side, StructAttributes, shape_names};
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Data, DeriveInput, Fields, Ident, LitStr, Type};
+use syn::{Data, DeriveInput, Fields, Ident, Type};
 use tilewright_compiler::diagnostics::Diagnostics;
 
 /// The whole derive. With mistakes: compile errors, and an implementation that satisfies callers.
@@ -142,20 +142,26 @@ fn check_field(field: &Field, of: &StructAttributes, diagnostics: &mut Diagnosti
 
 fn emit(input: &DeriveInput, attributes: &StructAttributes, fields: &[Field]) -> TokenStream {
     let krate = attributes.private();
+    let (scope, loader) = (local("scope"), local("loader"));
     let ignore = &attributes.ignore;
-    let ignore = (!ignore.is_empty()).then(|| quote!(scope.ignore(&[#(#ignore),*]);));
+    let ignore = (!ignore.is_empty()).then(|| quote!(#scope.ignore(&[#(#ignore),*]);));
     let checks = fields.iter().map(|field| emit_check(field, attributes));
     let loads = fields.iter().map(|field| emit_load(field, attributes));
     let body = quote! {
-        fn check(scope: &mut #krate::Scope<'_>) {
+        fn check(#scope: &mut #krate::Scope<'_>) {
             #ignore
             #(#checks)*
         }
-        fn load(loader: &#krate::Loader<'_>) -> ::core::result::Result<Self, #krate::WeightsError> {
+        fn load(#loader: &#krate::Loader<'_>) -> ::core::result::Result<Self, #krate::WeightsError> {
             ::core::result::Result::Ok(Self { #(#loads)* })
         }
     };
     emit_impl(input, attributes, &body)
+}
+
+/// A parameter of the emitted functions: the same name whatever span the tokens around it carry.
+fn local(name: &str) -> Ident {
+    Ident::new(name, Span::mixed_site())
 }
 
 fn emit_placeholder(input: &DeriveInput, attributes: &StructAttributes) -> TokenStream {
@@ -183,34 +189,40 @@ fn emit_impl(input: &DeriveInput, attributes: &StructAttributes, body: &TokenStr
     }
 }
 
-/// A type that is no field of weights is reported at the type.
+/// A type that is no field of weights is reported at the type, and once.
+fn at(ty: &Type) -> Span {
+    ty.span().resolved_at(Span::mixed_site())
+}
+
 fn emit_check(field: &Field, of: &StructAttributes) -> TokenStream {
     let Field { ident, ty, attributes } = field;
     let text = ident.to_string();
-    let name = &attributes.name;
-    let at = ty.span().resolved_at(Span::mixed_site());
+    let (name, scope) = (&attributes.name, local("scope"));
+    let at = at(ty);
     match &attributes.side {
         Side::Nested => {
             let optional = attributes.optional.is_some();
-            quote_spanned!(at=> scope.nested::<#ty>(#text, #name, #optional);)
+            quote_spanned!(at=> #scope.nested::<#ty>(#text, #name, #optional);)
         }
         Side::Tensor { .. } => {
             let spec = emit_spec(attributes, of);
-            quote_spanned!(at=> scope.field::<#ty>(#text, #spec);)
+            quote_spanned!(at=> #scope.field::<#ty>(#text, #spec);)
         }
     }
 }
 
 fn emit_load(field: &Field, of: &StructAttributes) -> TokenStream {
-    let Field { ident, attributes, .. } = field;
-    let name: &LitStr = &attributes.name;
-    match &attributes.side {
-        Side::Nested => quote!(#ident: loader.nested(#name)?,),
+    let Field { ident, ty, attributes } = field;
+    let (name, loader) = (&attributes.name, local("loader"));
+    let at = at(ty);
+    let value = match &attributes.side {
+        Side::Nested => quote_spanned!(at=> #loader.nested::<#ty>(#name)?),
         Side::Tensor { .. } => {
             let spec = emit_spec(attributes, of);
-            quote!(#ident: loader.field(#spec)?,)
+            quote_spanned!(at=> #loader.field::<#ty>(#spec)?)
         }
-    }
+    };
+    quote!(#ident: #value,)
 }
 
 fn emit_spec(attributes: &FieldAttributes, of: &StructAttributes) -> TokenStream {

@@ -284,7 +284,12 @@ impl<'w> Scope<'w> {
     }
 
     fn finish(mut self, prefix: &str) -> Vec<Problem> {
-        self.problems.extend(std::mem::take(&mut self.dims).problems());
+        // A tied tensor is looked at twice; its mistakes are told once.
+        for problem in std::mem::take(&mut self.dims).problems() {
+            if !self.problems.contains(&problem) {
+                self.problems.push(problem);
+            }
+        }
         let ignored = |name: &str| {
             self.ignored
                 .iter()
