@@ -222,7 +222,7 @@ pub trait Integers: Vector {
 
 /// What float vectors can do beyond [`Vector`]. The mathematical functions are within 2 ulp on f32
 /// over the whole range (exceptions are documented at the function), and within 2 ulp of correctly
-/// rounded on f64.
+/// rounded on f64; f64 `sigmoid`, `silu` and `gelu_tanh` are composed from the standard library's `exp` and are a few ulp off.
 #[expect(missing_docs, reason = "the names are the functions'")]
 pub trait Floats: Vector {
     /// `self * by + plus`, rounded once where the instruction set has it.
