@@ -193,13 +193,13 @@ impl Lowering<'_> {
                 Some(axes) => Thing::Value(self.zeros_of(elem, &axes, span)),
                 None => Thing::Poison,
             },
-            ("full", [axes, value]) => self.full(elem, axes, value, span),
+            ("full", [axes, value]) => self.full(elem, axes, value),
             ("zeros", _) => self.wrong_count("zeros", 1, args.len(), "zeros::<f32>((m, n))", span),
             _ => self.wrong_count("full", 2, args.len(), "full::<f32>((m, n), 1.0)", span),
         }
     }
 
-    fn full(&mut self, elem: Elem, axes: &syn::Expr, value: &syn::Expr, span: Span) -> Thing {
+    fn full(&mut self, elem: Elem, axes: &syn::Expr, value: &syn::Expr) -> Thing {
         let (axes, operand) = (self.axes_expr(axes), self.operand_expr(value));
         let (Some(axes), Some(operand)) = (axes, operand) else { return Thing::Poison };
         let Some(value_id) = self.coerce(operand, elem, "this tile", value.span()) else {
@@ -214,7 +214,8 @@ impl Lowering<'_> {
                 "fill with a scalar",
             );
         }
-        Thing::Value(self.broadcast(value_id, &axes, span))
+        let at = self.span(value_id);
+        Thing::Value(self.broadcast(value_id, &axes, at))
     }
 
     /// The element type in `::<f32>`.

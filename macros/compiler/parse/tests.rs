@@ -276,3 +276,75 @@ grid (m in tile(M))
 "
     );
 }
+
+/// Every kernel that is left when one token is taken out of a correct one.
+fn damaged(source: &str) -> Vec<syn::ItemFn> {
+    fn flat(tokens: proc_macro2::TokenStream, out: &mut Vec<String>) {
+        for token in tokens {
+            match token {
+                proc_macro2::TokenTree::Group(group) => {
+                    let (open, close) = match group.delimiter() {
+                        proc_macro2::Delimiter::Parenthesis => ("(", ")"),
+                        proc_macro2::Delimiter::Brace => ("{", "}"),
+                        proc_macro2::Delimiter::Bracket => ("[", "]"),
+                        proc_macro2::Delimiter::None => ("", ""),
+                    };
+                    out.push(open.to_string());
+                    flat(group.stream(), out);
+                    out.push(close.to_string());
+                }
+                proc_macro2::TokenTree::Punct(punct) => {
+                    let space = if punct.spacing() == proc_macro2::Spacing::Alone { " " } else { "" };
+                    out.push(format!("{}{space}", punct.as_char()));
+                }
+                other => out.push(format!(" {other} ")),
+            }
+        }
+    }
+    let mut tokens = Vec::new();
+    flat(source.parse().expect("the source is Rust"), &mut tokens);
+    let without = |at: usize| {
+        let rest: String =
+            tokens.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, token)| token.as_str()).collect();
+        syn::parse_str(&rest).ok()
+    };
+    (0..tokens.len()).filter_map(without).collect()
+}
+
+#[test]
+fn a_missing_token_never_panics_the_compiler() {
+    let source = "fn attention<T: Float, const CAUSAL: bool, F: Fn(f32) -> f32, B, S, L, D>(
+            q: &Tensor<T, (B, S, D)>, k: &Tensor<T, (B, L, D)>, ids: &Tensor<i64, (B, S)>,
+            out: &mut Tensor<T, (B, S, D)>, scale: f32, flag: bool,
+        ) {
+            assert!(S % 3 == 0 && S <= L && D <= 256, \"sizes\");
+            for (b, s) in (each(B), tile(S).block(16..=64)) {
+                let mut peak = full::<f32>(s, f32::NEG_INFINITY);
+                let mut acc = zeros::<f32>((s, D));
+                let (g, h) = (b / 2, if CAUSAL { s.end() + (L - S) } else { L });
+                for t in tile(L, 0..h) {
+                    let mut score = dot(q[(b, s, ..)], k.at((g, t + 1, D)).or(0.0), D) * scale;
+                    if flag { score = select(s.index() >= t.index(), score, -1.0); } else { continue; }
+                    let next = max(peak, score.max(t)).exp();
+                    acc += dot(exp_sub(score, next).cast::<T>(), k[(b, t, ..)], t);
+                    peak = F(next) + x::y(scale) + score.fold(t, 0.0, |a, b| { a + b });
+                }
+                let c = 3;
+                out[(b, s, ..)] = (acc / peak).cast();
+                out[(b, s, ..)] += k[(ids[(b, s)], 0, ..)] as f32;
+            }
+        }";
+    let kernels = damaged(source);
+    assert!(kernels.len() > 50, "only {} kernels are still Rust", kernels.len());
+    for item in kernels {
+        let mut errors = Diagnostics::default();
+        let (kernel, _) = parse_kernel(&item, &Helpers::default(), &mut errors);
+        let found = errors.take();
+        assert!(
+            kernel.is_some() != found.iter().any(|_| true),
+            "a kernel or messages, never both or neither"
+        );
+        let internal = found.iter().find(|error| error.message.contains("internal fault"));
+        assert!(internal.is_none(), "{internal:?}");
+    }
+}
