@@ -13,9 +13,9 @@ use proc_macro::TokenStream;
 #[proc_macro]
 pub fn random_kernels(count: TokenStream) -> TokenStream {
     let count: u32 = count.to_string().trim().parse().unwrap_or(16);
-    let seed = std::env::var("TILEWRIGHT_RANDOM_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
-    let text = generate::program(seed, count);
-    text.parse().unwrap_or_else(|error| {
-        format!("compile_error!({:?});", error.to_string()).parse().expect("a literal parses")
-    })
+    let seed = std::env::var("TILEWRIGHT_RANDOM_SEED").ok().and_then(|seed| seed.parse::<u64>().ok());
+    match generate::program(seed.unwrap_or(1), count).parse::<TokenStream>() {
+        Ok(tokens) => tokens,
+        Err(error) => panic!("the generator wrote what is not Rust: {error}"),
+    }
 }
