@@ -1,7 +1,7 @@
 //! From syn to tile IR: names, axes and element types resolved, every mistake reported.
 //!
 //! In: the item under `#[kernel]`. Out: an [`ir::Kernel`](crate::ir::Kernel) that satisfies the
-//! invariants of `ir.rs`, or diagnostics. What was wrong becomes [`Thing::Poison`], which stays silent
+//! invariants of `ir.rs`, or diagnostics. What was wrong becomes `Thing::Poison`, which stays silent
 //! wherever it is used: one mistake is one message.
 
 #![allow(
