@@ -3,7 +3,9 @@
     python3 -m venv .venv && .venv/bin/pip install torch scikit-learn safetensors
     .venv/bin/python examples/digits/train.py
 
-Data: scikit-learn's `load_digits`, 1797 real handwritten digits of 8x8 pixels with values 0 to 16.
+Data: scikit-learn's `load_digits`, 1797 real handwritten digits of 8x8 pixels with values 0 to 16
+(E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning
+Repository, 1998, doi.org/10.24432/C50P49, CC BY 4.0).
 A quarter of them, stratified by class, is held out: it is used here for nothing but the accuracy
 that is printed at the end, and it is what `cargo run --example digits` classifies.
 
