@@ -1,0 +1,61 @@
+//! The real model against sentence-transformers, sentence by sentence.
+
+use minilm::{Embedder, NotFetched, model_folder};
+use serde_json::Value;
+
+/// Sentences and embeddings that examples/minilm/fixture.py stored.
+fn fixture() -> Vec<(String, Vec<f32>)> {
+    let parse = |line: &str| {
+        let object: Value = serde_json::from_str(line).expect("a line of the fixture is JSON");
+        let sentence = object["sentence"].as_str().expect("a sentence is a string").to_owned();
+        let numbers = object["embedding"].as_array().expect("an embedding is an array");
+        let embedding = numbers.iter().map(|n| n.as_f64().expect("of numbers") as f32).collect();
+        (sentence, embedding)
+    };
+    include_str!("../fixture.jsonl").lines().map(parse).collect()
+}
+
+/// The model; nothing if it is not there and need not be.
+fn embedder() -> Option<Embedder> {
+    match Embedder::open(&model_folder()) {
+        Ok(embedder) => Some(embedder),
+        Err(error) if error.is::<NotFetched>() && std::env::var_os("TILEWRIGHT_REQUIRE_MODEL").is_none() => {
+            // Not through the test harness, which would swallow it.
+            let _ = std::io::Write::write_all(
+                &mut std::io::stderr(),
+                format!("\nSKIPPED, nothing was compared: {error}\n").as_bytes(),
+            );
+            None
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn assert_close(sentence: &str, embedding: &[f32], expected: &[f32]) {
+    assert_eq!(embedding.len(), expected.len());
+    for (at, (ours, theirs)) in embedding.iter().zip(expected).enumerate() {
+        let apart = (ours - theirs).abs();
+        assert!(apart <= 1e-5, "component {at} of {sentence:?} is {ours}, expected {theirs}");
+    }
+}
+
+#[test]
+fn embeddings_equal_sentence_transformers() {
+    let Some(mut embedder) = embedder() else { return };
+    let fixture = fixture();
+    assert!(fixture.len() >= 30);
+    let sentences: Vec<&str> = fixture.iter().map(|(sentence, _)| sentence.as_str()).collect();
+    let embeddings = embedder.embed(&sentences).expect("the fixture embeds");
+    for ((sentence, expected), embedding) in fixture.iter().zip(&embeddings) {
+        assert_close(sentence, embedding, expected);
+    }
+}
+
+#[test]
+fn a_sentence_does_not_depend_on_its_batch() {
+    let Some(mut embedder) = embedder() else { return };
+    for (sentence, expected) in fixture().iter().filter(|(sentence, _)| sentence.len() < 200) {
+        let alone = embedder.embed(&[sentence]).expect("a sentence embeds");
+        assert_close(sentence, &alone[0], expected);
+    }
+}
