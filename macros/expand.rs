@@ -128,7 +128,7 @@ fn expand(item: &syn::ItemFn, helpers: &Helpers, krate: &syn::Path, errors: &mut
             run: tilewright_backends::cpu::emit(&kernel, krate),
             reference: tilewright_backends::reference::emit(&kernel, krate),
             checks: device_checks(&kernel, krate),
-            explain: tilewright_compiler::print::print(&kernel),
+            explain: tilewright_backends::cpu::explain(&kernel),
         }),
         None => face.emit(&face.broken()),
     }
@@ -190,7 +190,7 @@ impl Face<'_> {
                 #vis fn reference #generics (#params) -> #result {
                     #reference
                 }
-                /// What the compiler understood, a line for each operation.
+                /// The schedule in words: which loops run over which axes, and what is kept in buffers.
                 #[must_use]
                 #vis fn explain() -> &'static str {
                     #explain

@@ -1,6 +1,6 @@
 //! Walking the IR: the operands of a value, the statements of a block with what encloses them.
 
-use crate::ir::{AxisId, AxisKind, BinaryOp, Block, Index, Kernel, Op, Stmt, ValueId};
+use crate::ir::{AxisId, AxisKind, BinaryOp, Index, Kernel, Op, Stmt, ValueId};
 
 impl Op {
     /// The values this one is computed from, in order; a closure's body and parameters are not among
@@ -45,11 +45,11 @@ impl Index {
 
 /// Calls `visit` for every statement of `block` and of the blocks in it, in program order, with the
 /// axes of the loops around it, outermost first.
-pub fn each_statement<'k>(block: &'k Block, visit: &mut impl FnMut(&'k Stmt, &[AxisId])) {
+pub fn each_statement<'k>(block: &'k [Stmt], visit: &mut impl FnMut(&'k Stmt, &[AxisId])) {
     walk(block, &mut Vec::new(), visit);
 }
 
-fn walk<'k>(block: &'k Block, around: &mut Vec<AxisId>, visit: &mut impl FnMut(&'k Stmt, &[AxisId])) {
+fn walk<'k>(block: &'k [Stmt], around: &mut Vec<AxisId>, visit: &mut impl FnMut(&'k Stmt, &[AxisId])) {
     for stmt in block {
         visit(stmt, around);
         match stmt {

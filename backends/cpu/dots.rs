@@ -1,0 +1,104 @@
+//! Matrix products: calls of the library on memory.
+
+use super::values::At;
+use super::{Emitter, names};
+use proc_macro2::TokenStream;
+use quote::quote;
+use tilewright_compiler::ir::{AxisId, Index, Op};
+use tilewright_compiler::schedule::{Dot, Operand, Refusal};
+
+impl Emitter<'_> {
+    /// A `dot` node.
+    pub fn dot(&self, dot: &Dot) -> Result<TokenStream, Refusal> {
+        let private = &self.private;
+        self.open.borrow_mut().extend(&dot.around);
+        let (lhs_setup, lhs) = self.side(&dot.lhs, dot.rows, dot, "lhs");
+        let (rhs_setup, rhs) = self.side(&dot.rhs, dot.columns, dot, "rhs");
+        let around_open = |axis: AxisId| dot.around.contains(&axis);
+        let (into, offset) = (names::buffer(dot.into), self.buffer_offset(dot.into, &around_open));
+        let extent = |axis: Option<AxisId>| axis.map_or_else(|| quote!(1usize), |axis| self.extent(axis));
+        let (m, n, k) = (extent(dot.rows), extent(dot.columns), self.extent(dot.contracted));
+        let row_stride = dot.rows.map_or_else(|| quote!(1usize), |rows| self.buffer_stride(dot.into, rows));
+        let accumulate = dot.accumulate;
+        let inside = names::plain("inside");
+        let mut call = quote! {
+            let mut #inside = true;
+            #lhs_setup
+            #rhs_setup
+            #private::cpu::dot(
+                args.isa, (#m, #n, if #inside { #k } else { 0 }), #lhs, #rhs, #into.add(#offset), #row_stride, #accumulate,
+            );
+        };
+        for axis in dot.around.iter().rev() {
+            let (position, extent) = (names::position(*axis), self.extent(*axis));
+            call = quote!(for #position in 0..#extent { #call });
+        }
+        let n_open = self.open.borrow().len() - dot.around.len();
+        self.open.borrow_mut().truncate(n_open);
+        Ok(quote!({ #call }))
+    }
+
+    /// An operand: statements before, and the `Side`.
+    fn side(
+        &self,
+        operand: &Operand,
+        free: Option<AxisId>,
+        dot: &Dot,
+        name: &str,
+    ) -> (TokenStream, TokenStream) {
+        let private = &self.private;
+        match operand {
+            Operand::Buffer(buffer) => {
+                let is_around = |axis: AxisId| dot.around.contains(&axis);
+                let (name, offset) = (names::buffer(*buffer), self.buffer_offset(*buffer, &is_around));
+                let stride = |axis: AxisId| self.buffer_stride(*buffer, axis);
+                let (free, contracted) = (free.map_or_else(|| quote!(0), stride), stride(dot.contracted));
+                let side = quote!(#private::cpu::Side {
+                    ptr: #name.add(#offset).cast_const(), free: #free as isize, contracted: #contracted as isize });
+                (TokenStream::new(), side)
+            }
+            Operand::Tensor(value) => {
+                let Op::Load { tensor, index, .. } = &self.kernel.values[*value].op else {
+                    return (TokenStream::new(), TokenStream::new());
+                };
+                let view = names::param(*tensor);
+                let place = self.dot_place(*tensor, index, dot);
+                let stride = |axis: Option<AxisId>| {
+                    let of = index.iter().enumerate().filter(
+                        move |(_, index)| matches!(index, Index::Axis { axis: a, .. } if Some(*a) == axis),
+                    );
+                    let strides = of.map(|(d, _)| quote!(+ #view.strides[#d]));
+                    quote!((0isize #(#strides)*))
+                };
+                let (free, contracted) = (stride(free), stride(Some(dot.contracted)));
+                let (name, inside) = (names::plain(name), names::plain("inside"));
+                let setup = quote!(let #name = #place; #inside &= #name.inside(););
+                let side = quote!(#private::cpu::Side {
+                    ptr: #view.ptr.offset(#name.offset()).cast_const(), free: #free, contracted: #contracted });
+                (setup, side)
+            }
+        }
+    }
+
+    /// The place of a tensor operand's first element.
+    fn dot_place(&self, tensor: tilewright_compiler::ir::ParamId, index: &[Index], dot: &Dot) -> TokenStream {
+        let (private, view, number) = (&self.private, names::param(tensor), self.tensor_number(tensor));
+        let faults = names::plain("faults");
+        let mut place = quote!(#private::cpu::Place::new(#number, ::core::option::Option::Some(#faults)));
+        for (d, index) in index.iter().enumerate() {
+            match index {
+                Index::Axis { axis, .. } => {
+                    let begin = names::begin(*axis);
+                    let first =
+                        if dot.around.contains(axis) { self.scalar_index(*axis) } else { quote!(#begin) };
+                    place.extend(quote!(.exact(#first, #view.strides[#d])));
+                }
+                Index::Scalar(value) | Index::Gather(value) => {
+                    let value = self.plain(*value, At::Scalar);
+                    place.extend(quote!(.checked(#value as i64, #view.dims[#d], #view.strides[#d], #d)));
+                }
+            }
+        }
+        place
+    }
+}

@@ -1,0 +1,156 @@
+//! Block sizes when nobody says, and how much work a launch is.
+
+use super::{Emitter, names};
+use proc_macro2::TokenStream;
+use quote::quote;
+use std::collections::{BTreeMap, BTreeSet};
+use tilewright_compiler::ir::{AxisId, AxisKind, BinaryOp, Op, Stmt, ValueId};
+use tilewright_compiler::schedule::{Dot, Node};
+use tilewright_compiler::walk::each_statement;
+
+/// A program's elements if it only moves and computes: large enough to hide the cost of starting it,
+/// small enough for the second-level cache.
+const ELEMENTS: usize = 32 * 1024;
+
+/// How the schedule uses axes.
+#[derive(Default)]
+struct Uses {
+    rows: BTreeSet<AxisId>,
+    columns: BTreeSet<AxisId>,
+    contracted: BTreeSet<AxisId>,
+    lanes: BTreeSet<AxisId>,
+}
+
+impl Uses {
+    fn visit(&mut self, nodes: &[Node]) {
+        for node in nodes {
+            match node {
+                Node::Dot(Dot { rows, columns, contracted, .. }) => {
+                    self.rows.extend(rows);
+                    self.columns.extend(columns);
+                    self.contracted.insert(*contracted);
+                }
+                Node::Loop { axis, lanes, body, .. } => {
+                    if *lanes {
+                        self.lanes.insert(*axis);
+                    }
+                    self.visit(body);
+                }
+                Node::Sequential { body, .. } => self.visit(body),
+                Node::If { then, otherwise, .. } => {
+                    self.visit(then);
+                    self.visit(otherwise);
+                }
+                Node::Compute { .. }
+                | Node::Keep { .. }
+                | Node::Fetch { .. }
+                | Node::Accumulate { .. }
+                | Node::Assign { .. }
+                | Node::Store { .. }
+                | Node::Break
+                | Node::Continue => {}
+            }
+        }
+    }
+}
+
+impl Emitter<'_> {
+    /// The blocked axes in the order of `Meta::axes`.
+    pub fn blocked(&self) -> Vec<AxisId> {
+        let is_tile = |kind: &AxisKind| matches!(kind, AxisKind::Tile { .. });
+        self.kernel.axes.iter().filter(|(_, axis)| is_tile(&axis.kind)).map(|(id, _)| id).collect()
+    }
+
+    /// `let k0 = …;` for each blocked axis.
+    pub fn blocks(&self) -> TokenStream {
+        let mut uses = Uses::default();
+        uses.visit(&self.schedule.body);
+        let blocked = self.blocked();
+        let mut tokens = TokenStream::new();
+        // Lane axes first: how many rows a program has depends on them.
+        let mut order: Vec<usize> = (0..blocked.len()).collect();
+        order.sort_by_key(|at| (!uses.lanes.contains(&blocked[*at]), std::cmp::Reverse(*at)));
+        let mut known: Vec<AxisId> = Vec::new();
+        for at in order {
+            let axis = blocked[at];
+            let heuristic = self.heuristic(axis, &uses, &known);
+            known.push(axis);
+            let name = names::block(axis);
+            let Some(dim) = self.kernel.axes[axis].kind.dim() else { continue };
+            let dim = names::dim(dim);
+            tokens.extend(quote!(let #name = ::core::cmp::Ord::min(launch.block(#at, #heuristic), ::core::cmp::Ord::max(#dim, 1));));
+        }
+        tokens
+    }
+
+    fn heuristic(&self, axis: AxisId, uses: &Uses, known: &[AxisId]) -> TokenStream {
+        let private = &self.private;
+        let info = &self.kernel.axes[axis];
+        if uses.columns.contains(&axis) {
+            return quote!(256);
+        }
+        if uses.contracted.contains(&axis) {
+            return quote!(512);
+        }
+        if uses.rows.contains(&axis) {
+            return quote!(96);
+        }
+        if uses.lanes.contains(&axis) {
+            return quote!(4096);
+        }
+        if !info.grid {
+            return quote!(64);
+        }
+        let whole = self.kernel.axes.iter().filter_map(|(_, axis)| match axis.kind {
+            AxisKind::Whole { dim } => Some(names::dim(dim)),
+            AxisKind::Tile { .. } | AxisKind::Each { .. } | AxisKind::Unroll { .. } => None,
+        });
+        let known = known.iter().map(|axis| names::block(*axis));
+        quote!(#private::cpu::per_program(#ELEMENTS, &[#(#whole,)* #(#known,)*]))
+    }
+
+    /// An estimate of the operations of all programs, as an f64.
+    pub fn cost(&self) -> TokenStream {
+        let mut volumes: BTreeMap<BTreeSet<AxisId>, u32> = BTreeMap::new();
+        let axes = |value: ValueId| self.kernel.values[value].ty.axes.iter();
+        each_statement(&self.kernel.body, &mut |stmt, around| {
+            let (space, weight): (BTreeSet<AxisId>, u32) = match stmt {
+                Stmt::Let(value) => match &self.kernel.values[*value].op {
+                    Op::Dot(lhs, rhs, _) => (axes(*lhs).chain(axes(*rhs)).collect(), 2),
+                    Op::Reduce(_, of, _) => (axes(*of).collect(), 1),
+                    Op::Fold(fold) => (axes(fold.value).collect(), 8),
+                    Op::Unary(..) | Op::Call(..) => (axes(*value).collect(), 8),
+                    Op::Binary(BinaryOp::ExpSub | BinaryOp::Pow | BinaryOp::Div, ..) => {
+                        (axes(*value).collect(), 8)
+                    }
+                    Op::Load { .. } => (axes(*value).collect(), 4),
+                    _ => (axes(*value).collect(), 1),
+                },
+                Stmt::Store { value, .. } => (axes(*value).collect(), 4),
+                Stmt::Assign(var, _) => (self.kernel.vars[*var].ty.axes.iter().collect(), 1),
+                Stmt::For { .. } | Stmt::If { .. } | Stmt::Break | Stmt::Continue | Stmt::Assert { .. } => {
+                    return;
+                }
+            };
+            if !around.is_empty() {
+                *volumes.entry(space.into_iter().chain(around.iter().copied()).collect()).or_default() +=
+                    weight;
+            }
+        });
+        let terms = volumes.iter().map(|(axes, weight)| {
+            let weight = f64::from(*weight);
+            let lengths = axes.iter().map(|axis| match self.kernel.axes[*axis].kind {
+                AxisKind::Tile { dim, .. } | AxisKind::Each { dim, .. } | AxisKind::Whole { dim } => {
+                    let dim = names::dim(dim);
+                    quote!(#dim as f64)
+                }
+                AxisKind::Unroll { begin, end } => {
+                    let n = f64::from(end.saturating_sub(begin));
+                    quote!(#n)
+                }
+            });
+            quote!(+ #weight #(* #lengths)*)
+        });
+        quote!(0.0 #(#terms)*)
+    }
+}

@@ -1,0 +1,164 @@
+//! A run becomes loops: as few, and as far inside each other, as its reductions allow.
+//!
+//! One axis at a time, outermost first. The items with the axis take odd phases, those without it even
+//! ones; a value that is reduced over the axis is there from the next even phase on. All items of an
+//! odd phase share one loop over the axis; inside it, the next axis.
+
+use super::operands;
+use super::place::Placer;
+use super::runs::Item;
+use crate::ir::{AxisId, AxisSet, Index, Op, ParamId, ValueId, VarId};
+use std::collections::{BTreeMap, HashMap};
+
+/// An item with the axes of its loops and the items before it that it waits for.
+pub(super) struct Step {
+    pub item: Item,
+    /// The axes that it runs over.
+    space: AxisSet,
+    /// The axis that it reduces.
+    reduces: Option<AxisId>,
+    after: Vec<usize>,
+}
+
+impl Placer<'_> {
+    /// The items of a run that do something at their place, with what each waits for.
+    pub(super) fn steps(&self, items: &[Item]) -> Vec<Step> {
+        let mut steps: Vec<Step> = Vec::new();
+        let mut at: HashMap<ValueId, usize> = HashMap::new();
+        let mut assigned: HashMap<VarId, usize> = HashMap::new();
+        let mut reads: HashMap<VarId, Vec<usize>> = HashMap::new();
+        let mut touched: HashMap<ParamId, Vec<usize>> = HashMap::new();
+        // What each floating value waits for.
+        let mut floats: HashMap<ValueId, Vec<usize>> = HashMap::new();
+        for item in items {
+            let used = self.used_by(item);
+            let mut after: Vec<usize> = Vec::new();
+            for value in &used {
+                after.extend(at.get(value));
+                after.extend(floats.get(value).into_iter().flatten());
+            }
+            let next = steps.len();
+            match item {
+                Item::Let(value) => {
+                    let read = match self.kernel.values[*value].op {
+                        Op::Read(var) => Some(var),
+                        _ => None,
+                    };
+                    after.extend(read.and_then(|var| assigned.get(&var)));
+                    if !self.anchored[value.at()] {
+                        floats.insert(*value, after);
+                        continue;
+                    }
+                    if !self.live[value.at()] {
+                        continue;
+                    }
+                    if let Some(var) = read {
+                        reads.entry(var).or_default().push(next);
+                    }
+                    if let Op::Load { tensor, .. } = self.kernel.values[*value].op
+                        && super::is_writable(self.kernel, tensor)
+                    {
+                        let touched = touched.entry(tensor).or_default();
+                        after.extend(touched.iter());
+                        touched.push(next);
+                    }
+                    at.insert(*value, next);
+                }
+                Item::Keep(_) => {}
+                Item::Assign(var, _) => {
+                    after.extend(reads.get(var).into_iter().flatten());
+                    after.extend(assigned.insert(*var, next));
+                }
+                Item::Store { tensor, .. } => {
+                    let touched = touched.entry(*tensor).or_default();
+                    after.extend(touched.iter());
+                    touched.push(next);
+                }
+            }
+            let (space, reduces) = self.space(item);
+            steps.push(Step { item: item.clone(), space, reduces, after });
+        }
+        steps
+    }
+
+    fn used_by(&self, item: &Item) -> Vec<ValueId> {
+        match item {
+            Item::Let(value) => operands(self.kernel, *value),
+            Item::Keep(value) | Item::Assign(_, value) => vec![*value],
+            Item::Store { index, value, .. } => {
+                index.iter().filter_map(Index::value).chain([*value]).collect()
+            }
+        }
+    }
+
+    fn space(&self, item: &Item) -> (AxisSet, Option<AxisId>) {
+        let axes = |value: ValueId| self.kernel.values[value].ty.axes.clone();
+        match item {
+            Item::Let(value) => match &self.kernel.values[*value].op {
+                Op::Reduce(_, of, axis) => (axes(*of), Some(*axis)),
+                Op::Fold(fold) => (axes(fold.value), Some(fold.axis)),
+                _ => (axes(*value), None),
+            },
+            Item::Keep(value) => (axes(*value), None),
+            Item::Assign(var, _) => (self.kernel.vars[*var].ty.axes.clone(), None),
+            Item::Store { index, value, .. } => {
+                let index = index.iter().map(|index| match index {
+                    Index::Axis { axis, .. } => AxisSet::new([*axis]),
+                    Index::Gather(value) => axes(*value),
+                    Index::Scalar(_) => AxisSet::default(),
+                });
+                (index.fold(axes(*value), |all, axes| all.union(&axes)), None)
+            }
+        }
+    }
+
+    /// Places the steps `which` into the open scope, in loops over the axes that are not open.
+    pub(super) fn fuse(&mut self, steps: &[Step], which: &[usize]) {
+        let open = self.open_axes();
+        let is_left = |axis: &AxisId, step: usize| !open.contains(axis) && steps[step].space.contains(*axis);
+        let next = |axis: &&AxisId| which.iter().any(|step| is_left(axis, *step));
+        let Some(axis) = self.order.iter().find(next).copied() else {
+            for step in which {
+                self.place_item(&steps[*step].item);
+            }
+            return;
+        };
+        for (phase, group) in phases(steps, which, axis) {
+            if phase % 2 == 0 {
+                self.fuse(steps, &group);
+                continue;
+            }
+            let is_last =
+                |step: &usize| self.order.iter().all(|other| *other == axis || !is_left(other, *step));
+            let lanes = group.iter().all(is_last);
+            self.open_loop(axis, lanes);
+            self.fuse(steps, &group);
+            self.close_loop();
+        }
+    }
+}
+
+/// The steps in groups by phase.
+fn phases(steps: &[Step], which: &[usize], axis: AxisId) -> BTreeMap<u32, Vec<usize>> {
+    let mut phase_of: HashMap<usize, u32> = HashMap::new();
+    let mut groups: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+    for &at in which {
+        let step = &steps[at];
+        let inside = step.space.contains(axis);
+        let mut phase = u32::from(inside);
+        for before in &step.after {
+            let Some(&earlier) = phase_of.get(before) else { continue };
+            let was_inside = steps[*before].space.contains(axis);
+            let reduced = steps[*before].reduces == Some(axis);
+            let least = match (was_inside, inside) {
+                (true, true) if reduced => earlier + 2,
+                (true, true) | (false, false) => earlier,
+                (true, false) | (false, true) => earlier + 1,
+            };
+            phase = phase.max(least);
+        }
+        phase_of.insert(at, phase);
+        groups.entry(phase).or_default().push(at);
+    }
+    groups
+}

@@ -1,1 +1,0 @@
-//! What generated CPU code calls besides the vectors.

@@ -1,0 +1,22 @@
+//! What generated CPU code calls besides the vectors: lane loops, checked indices, reductions, tile
+//! buffers, block sizes.
+//!
+//! Generated code follows a tensor's pointer only through [`Place`] and [`Places`], which check, or
+//! with indices that are in range by construction: an axis over a dimension runs within `0 .. length`,
+//! and the launch has made sure that all tensors agree on the length; a lane loop names only lanes
+//! below the end of its axis. Tile buffers have room for a whole block of each of their axes, and the
+//! launch makes no block longer than the one that the workspace was sized for.
+
+mod blocks;
+mod buffers;
+mod dot;
+mod lanes;
+mod places;
+mod reduce;
+
+pub use blocks::{Blocks, blocks, bound, per_program};
+pub use buffers::{Slots, fill, room};
+pub use dot::{Side, dot};
+pub use lanes::{convert, lanes, narrow, splat, zero};
+pub use places::{Place, Places};
+pub use reduce::{Extreme, live};

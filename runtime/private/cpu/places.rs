@@ -1,0 +1,168 @@
+//! Indices into tensors that may be outside: checked, and reported where nobody said what is there.
+
+use super::lanes::zero;
+use crate::element::{Element, Vector as Of};
+use crate::launch::Faults;
+use crate::simd::{Lane, Masks, Simd, Vector};
+
+/// The place of an element, or of lanes with one stride, in a tensor: the sum of its dimensions' parts.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    offset: isize,
+    inside: bool,
+    tensor: usize,
+    faults: Option<&'a Faults>,
+}
+
+impl<'a> Place<'a> {
+    /// The first element. Without `faults`, indices outside are not reported.
+    #[inline(always)]
+    #[must_use]
+    pub fn new(tensor: usize, faults: Option<&'a Faults>) -> Place<'a> {
+        Place { offset: 0, inside: true, tensor, faults }
+    }
+
+    /// Adds an index that is in range.
+    #[inline(always)]
+    #[must_use]
+    pub fn exact(mut self, index: i32, stride: isize) -> Place<'a> {
+        self.offset += index as isize * stride;
+        self
+    }
+
+    /// Adds an index into a dimension of `length`.
+    #[inline(always)]
+    #[must_use]
+    pub fn checked(mut self, index: i64, length: i32, stride: isize, dimension: usize) -> Place<'a> {
+        if index < 0 || index >= i64::from(length) {
+            self.inside = false;
+            if let Some(faults) = self.faults {
+                faults.report(self.tensor, dimension, index);
+            }
+        } else {
+            self.offset += index as isize * stride;
+        }
+        self
+    }
+
+    /// Whether all indices were in range.
+    #[inline(always)]
+    #[must_use]
+    pub fn inside(&self) -> bool {
+        self.inside
+    }
+
+    /// In elements, from the tensor's first.
+    #[inline(always)]
+    #[must_use]
+    pub fn offset(&self) -> isize {
+        self.offset
+    }
+
+    /// `n` lanes from here; `otherwise` if the place is outside.
+    ///
+    /// # Safety
+    /// `from` is the tensor's first element, and for each dimension the index that was added, and the
+    /// `n - 1` after it in the dimensions that `stride` belongs to, are in range or were checked.
+    #[inline(always)]
+    pub unsafe fn load<S: Simd, E: Element>(
+        &self,
+        from: *const E,
+        stride: isize,
+        n: usize,
+        otherwise: Of<S, E>,
+    ) -> Of<S, E> {
+        if self.inside {
+            // SAFETY: promised by the caller.
+            unsafe { E::load_strided::<S>(from.offset(self.offset), stride, n) }
+        } else {
+            otherwise
+        }
+    }
+
+    /// Writes `n` lanes here, if the place is inside.
+    ///
+    /// # Safety
+    /// As for [`Place::load`], and the elements may be written.
+    #[inline(always)]
+    pub unsafe fn store<S: Simd, E: Element>(&self, to: *mut E, stride: isize, n: usize, lanes: Of<S, E>) {
+        if self.inside {
+            // SAFETY: promised by the caller.
+            unsafe { E::store_strided::<S>(to.offset(self.offset), stride, lanes, n) }
+        }
+    }
+
+    /// Each lane a place of its own, from here on.
+    #[inline(always)]
+    #[must_use]
+    pub fn lanes<S: Simd>(self, n: usize) -> Places<'a, S> {
+        let live = if self.inside { S::Mask::first_lanes(n) } else { S::Mask::splat(false) };
+        Places { place: self, offsets: S::I64::splat(self.offset as i64), live }
+    }
+}
+
+/// A place for each lane.
+#[derive(Clone, Copy)]
+pub struct Places<'a, S: Simd> {
+    place: Place<'a>,
+    offsets: S::I64,
+    /// Lanes that exist and are inside.
+    live: S::Mask,
+}
+
+impl<S: Simd> Places<'_, S> {
+    /// Adds indices that are in range.
+    #[inline(always)]
+    #[must_use]
+    pub fn exact(mut self, index: S::I64, stride: isize) -> Self {
+        self.offsets = self.offsets.add(index.mul(S::I64::splat(stride as i64)));
+        self
+    }
+
+    /// Adds indices into a dimension of `length`.
+    #[inline(always)]
+    #[must_use]
+    pub fn checked(mut self, index: S::I64, length: i32, stride: isize, dimension: usize) -> Self {
+        let inside = Masks::and(index.ge(S::I64::splat(0)), index.lt(S::I64::splat(i64::from(length))));
+        let outside = Masks::and(self.live, Masks::not(inside));
+        if let Some(faults) = self.place.faults
+            && Masks::any(outside)
+        {
+            let lane = Masks::bits(outside).trailing_zeros() as usize;
+            faults.report(self.place.tensor, dimension, index.lane(lane));
+        }
+        self.live = Masks::and(self.live, inside);
+        self.exact(index, stride)
+    }
+
+    /// The elements; `otherwise` where a lane is outside.
+    ///
+    /// # Safety
+    /// `from` is the tensor's first element, and every index that was added as exact is in range.
+    #[inline(always)]
+    pub unsafe fn load<E: Element>(&self, from: *const E, otherwise: Of<S, E>) -> Of<S, E> {
+        // SAFETY: lanes in `live` have all indices in range.
+        let lanes = unsafe { E::gather::<S>(from, self.offsets, self.live) };
+        <E::Lane as Lane>::Of::<S>::select(self.live, lanes, otherwise)
+    }
+
+    /// Writes the lanes that are inside.
+    ///
+    /// # Safety
+    /// As for [`Places::load`], and the elements may be written.
+    #[inline(always)]
+    pub unsafe fn store<E: Element>(&self, to: *mut E, lanes: Of<S, E>) {
+        // SAFETY: lanes in `live` have all indices in range.
+        unsafe { E::scatter::<S>(to, self.offsets, self.live, lanes) };
+    }
+
+    /// The elements or zeros.
+    ///
+    /// # Safety
+    /// As for [`Places::load`].
+    #[inline(always)]
+    pub unsafe fn load_or_zero<E: Element>(&self, from: *const E) -> Of<S, E> {
+        // SAFETY: promised by the caller.
+        unsafe { self.load(from, zero::<S, E>()) }
+    }
+}

@@ -1,0 +1,135 @@
+//! Kernels of every kind on the CPU, against plain loops.
+
+use tilewright::prelude::*;
+use tilewright::simd::InstructionSet;
+use tilewright::{Config, Tensor};
+
+#[kernel]
+fn softmax<T: Float, M, N>(x: &Tensor<T, (M, N)>, out: &mut Tensor<T, (M, N)>) {
+    for m in tile(M) {
+        let row = x[(m, ..)];
+        let e = exp(row - row.max(N));
+        out[(m, ..)] = (e / e.sum(N)).cast();
+    }
+}
+
+#[kernel]
+fn add<M, N>(x: &Tensor<f32, (M, N)>, y: &Tensor<f32, (M, N)>, out: &mut Tensor<f32, (M, N)>) {
+    for (m, n) in tile((M, N)) {
+        out[(m, n)] = x[(m, n)] + y[(m, n)];
+    }
+}
+
+#[kernel]
+fn linear_gelu<T: Float, M, N, K>(
+    x: &Tensor<T, (M, K)>,
+    w: &Tensor<T, (N, K)>,
+    b: &Tensor<T, N>,
+    out: &mut Tensor<T, (M, N)>,
+) {
+    for (m, n) in tile((M, N)) {
+        let mut acc = zeros::<f32>((m, n));
+        for k in tile(K) {
+            acc += dot(x[(m, k)], w[(n, k)], k);
+        }
+        out[(m, n)] = gelu(acc + b[n]).cast();
+    }
+}
+
+/// Sizes that leave tails everywhere.
+const SIZES: [usize; 8] = [1, 2, 7, 15, 17, 33, 65, 129];
+
+fn random(n: usize, seed: u32) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(2_654_435_769).wrapping_add(12345);
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+    };
+    (0..n).map(|_| next()).collect()
+}
+
+fn tensor(shape: &[usize], seed: u32) -> Tensor<f32> {
+    Tensor::from_vec(shape.to_vec(), random(shape.iter().product(), seed)).unwrap()
+}
+
+fn configs() -> Vec<Config> {
+    let available = InstructionSet::ALL.into_iter().filter(|set| set.is_available());
+    available.map(|set| Config::new().instruction_set(set)).collect()
+}
+
+#[track_caller]
+fn close(found: &Tensor<f32>, expected: &[f32], tolerance: f32) {
+    let found = found.to_vec();
+    assert_eq!(found.len(), expected.len());
+    for (at, (found, expected)) in found.iter().zip(expected).enumerate() {
+        let near = (found - expected).abs() <= tolerance * (1.0 + expected.abs());
+        assert!(near || (found.is_nan() && expected.is_nan()), "at {at}: {found} instead of {expected}");
+    }
+}
+
+#[test]
+fn softmax_rows_sum_to_one() {
+    for config in configs() {
+        for n in SIZES {
+            let x = tensor(&[5, n], 1);
+            let mut y = Tensor::<f32>::zeros(&[5, n]);
+            softmax::with(&config, &x, &mut y).unwrap();
+            let values = x.to_vec();
+            let mut expected = Vec::new();
+            for row in values.chunks(n) {
+                let peak = row.iter().fold(f32::NEG_INFINITY, |a, b| a.max(*b));
+                let sum: f32 = row.iter().map(|x| (x - peak).exp()).sum();
+                expected.extend(row.iter().map(|x| (x - peak).exp() / sum));
+            }
+            close(&y, &expected, 1e-5);
+        }
+    }
+}
+
+#[test]
+fn add_adds() {
+    for config in configs() {
+        for n in SIZES {
+            let (x, y) = (tensor(&[3, n], 1), tensor(&[3, n], 2));
+            let mut out = Tensor::<f32>::zeros(&[3, n]);
+            add::with(&config, &x, &y, &mut out).unwrap();
+            let expected: Vec<f32> = x.to_vec().iter().zip(y.to_vec()).map(|(x, y)| x + y).collect();
+            close(&out, &expected, 0.0);
+        }
+    }
+}
+
+#[test]
+fn linear_gelu_is_gelu_of_a_product() {
+    for config in configs() {
+        for (m, n, k) in [(1, 1, 1), (3, 17, 33), (65, 129, 7), (130, 300, 520)] {
+            let (x, w, b) = (tensor(&[m, k], 1), tensor(&[n, k], 2), tensor(&[n], 3));
+            let mut out = Tensor::<f32>::zeros(&[m, n]);
+            linear_gelu::with(&config, &x, &w, &b, &mut out).unwrap();
+            let (x, w, b) = (x.to_vec(), w.to_vec(), b.to_vec());
+            let mut expected = Vec::new();
+            for i in 0..m {
+                for j in 0..n {
+                    let sum: f64 = (0..k).map(|p| f64::from(x[i * k + p]) * f64::from(w[j * k + p])).sum();
+                    let x = sum + f64::from(b[j]);
+                    // Abramowitz and Stegun 7.1.26 is good to 1.5e-7.
+                    let z = (x / 2f64.sqrt()).abs();
+                    let t = 1.0 / (1.0 + 0.327_591_1 * z);
+                    let poly = t
+                        * (0.254_829_592
+                            + t * (-0.284_496_736
+                                + t * (1.421_413_741 + t * (-1.453_152_027 + t * 1.061_405_429))));
+                    let erf = (1.0 - poly * (-z * z).exp()).copysign(x);
+                    expected.push((x / 2.0 * (1.0 + erf)) as f32);
+                }
+            }
+            close(&out, &expected, 1e-4);
+        }
+    }
+}
+
+#[test]
+fn explain_says_the_loops() {
+    println!("{}\n{}", softmax::explain(), linear_gelu::explain());
+    assert!(softmax::explain().contains("lanes N"));
+}
