@@ -13,6 +13,7 @@ impl Emitter<'_> {
     pub fn args_struct(&self) -> TokenStream {
         let private = &self.private;
         let (parameters, arguments) = self.generics();
+        let types = self.type_parameters();
         let n = self.schedule.buffers.len();
         let fields = self.fields().into_iter().map(|(name, ty)| quote!(#name: #ty,));
         quote! {
@@ -25,7 +26,7 @@ impl Emitter<'_> {
                 #(#fields)*
             }
             #[allow(unused, reason = "written by a macro")]
-            struct Generics<#parameters>(::core::marker::PhantomData<(#arguments)>);
+            struct Generics<#parameters>(::core::marker::PhantomData<(#types)>);
         }
     }
 

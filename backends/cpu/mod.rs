@@ -137,6 +137,14 @@ impl<'s> Emitter<'s> {
         (parameters, arguments)
     }
 
+    /// The generics that are types, as arguments.
+    pub fn type_parameters(&self) -> TokenStream {
+        let elements = self.kernel.elements.iter().map(|(_, element)| &element.name);
+        let functions = self.kernel.functions.iter().map(|(_, function)| &function.name);
+        let names = elements.chain(functions);
+        quote!(#(#names,)*)
+    }
+
     /// One function for each instruction set.
     fn instances(&self) -> TokenStream {
         let private = &self.private;
