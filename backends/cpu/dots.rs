@@ -4,8 +4,18 @@ use super::values::At;
 use super::{Emitter, names};
 use proc_macro2::TokenStream;
 use quote::quote;
-use tilewright_compiler::ir::{AxisId, Index, Op};
-use tilewright_compiler::schedule::{Dot, Operand, Refusal};
+use tilewright_compiler::ir::{AxisId, AxisKind, Elem, Index, Op, ValueId};
+use tilewright_compiler::schedule::{Dot, Node, Operand, Refusal};
+
+/// A right operand that is packed once per launch.
+pub struct Pack {
+    /// The `dot`.
+    pub value: ValueId,
+    /// Packs it, before the programs run.
+    pub launch: TokenStream,
+    /// What a program reads.
+    pub program: TokenStream,
+}
 
 impl Emitter<'_> {
     /// A `dot` node.
@@ -21,12 +31,17 @@ impl Emitter<'_> {
         let row_stride = dot.rows.map_or_else(|| quote!(1usize), |rows| self.buffer_stride(dot.into, rows));
         let accumulate = dot.accumulate;
         let inside = names::plain("inside");
+        let pack = self.packs().into_iter().find(|pack| pack.value == dot.value);
+        let packed = match pack {
+            Some(pack) => pack.program,
+            None => quote!(::core::option::Option::None),
+        };
         let mut call = quote! {
             let mut #inside = true;
             #lhs_setup
             #rhs_setup
             #private::cpu::dot(
-                args.isa, (#m, #n, if #inside { #k } else { 0 }), #lhs, #rhs, #into.add(#offset), #row_stride, #accumulate,
+                args.isa, (#m, #n, if #inside { #k } else { 0 }), #lhs, #rhs, #packed, #into.add(#offset), #row_stride, #accumulate,
             );
         };
         for axis in dot.around.iter().rev() {
@@ -36,6 +51,82 @@ impl Emitter<'_> {
         let n_open = self.open.borrow().len() - dot.around.len();
         self.open.borrow_mut().truncate(n_open);
         Ok(quote!({ #call }))
+    }
+
+    /// The right operands that are packed once per launch: read from a tensor by several blocks of rows.
+    pub fn packs(&self) -> Vec<Pack> {
+        let mut dots = Vec::new();
+        super::launch::each_node(&self.schedule.body, &mut |node| {
+            if let Node::Dot(dot) = node {
+                dots.push(dot);
+            }
+        });
+        let mut packs = Vec::new();
+        for dot in dots {
+            packs.extend(self.pack(dot, packs.len()));
+        }
+        packs
+    }
+
+    fn pack(&self, dot: &Dot, at: usize) -> Option<Pack> {
+        let private = &self.private;
+        let (Operand::Tensor(value), Some(rows), Some(columns)) = (&dot.rhs, dot.rows, dot.columns) else {
+            return None;
+        };
+        let Op::Load { tensor, index, .. } = &self.kernel.values[*value].op else { return None };
+        let (AxisKind::Tile { dim: rows_dim, .. }, true) =
+            (&self.kernel.axes[rows].kind, self.kernel.axes[rows].grid)
+        else {
+            return None;
+        };
+        if self.elem(dot.value) != Elem::F32 {
+            return None;
+        }
+        let (view, (elem, _)) = (names::param(*tensor), self.tensor(*tensor));
+        let (mut free, mut contracted, mut batches, mut batch) =
+            (Vec::new(), Vec::new(), Vec::new(), quote!(0usize));
+        for (d, index) in index.iter().enumerate() {
+            let which = match index {
+                Index::Axis { axis, .. } if *axis == columns => {
+                    free.push(d);
+                    continue;
+                }
+                Index::Axis { axis, .. } if *axis == dot.contracted => {
+                    contracted.push(d);
+                    continue;
+                }
+                Index::Axis { axis, .. } => self.scalar_index(*axis),
+                Index::Scalar(value) | Index::Gather(value) => self.plain(*value, At::Scalar),
+            };
+            batches.push(quote!((#view.dims[#d] as usize, #view.strides[#d])));
+            batch = quote!((#batch * #view.dims[#d] as usize + #which as usize));
+        }
+        let ([free], [contracted]) = (&free[..], &contracted[..]) else { return None };
+        if batches.len() > 4 {
+            return None;
+        }
+        let element = self.element(elem);
+        let (rows_dim, block) = (names::dim(*rows_dim), names::block(rows));
+        let launch = quote!(unsafe {
+            // SAFETY: the tensor is locked by the launch, and all its elements are readable.
+            #private::cpu::pack::<#element>(
+                launch.isa(),
+                #private::cpu::Side { ptr: #view.ptr.cast_const(), free: #view.strides[#free], contracted: #view.strides[#contracted] },
+                &[#(#batches),*],
+                (#view.dims[#free] as usize, #view.dims[#contracted] as usize),
+                (#rows_dim, #block),
+            )
+        });
+        let [column, depth] = [columns, dot.contracted].map(|axis| {
+            let begin = names::begin(axis);
+            quote!(#begin as usize)
+        });
+        let inside = names::plain("inside");
+        let program = quote!(if #inside {
+            ::core::option::Option::Some(#private::cpu::PackedSide {
+                packed: args.packed[#at].as_ref(), batch: #batch, column: #column, depth: #depth })
+        } else { ::core::option::Option::None });
+        Some(Pack { value: dot.value, launch, program })
     }
 
     /// An operand: statements before, and the `Side`.

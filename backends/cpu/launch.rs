@@ -12,9 +12,9 @@ impl Emitter<'_> {
     /// What all programs share.
     pub fn args_struct(&self) -> TokenStream {
         let private = &self.private;
-        let (parameters, arguments) = self.generics();
+        let (parameters, _) = self.generics();
         let types = self.type_parameters();
-        let n = self.schedule.buffers.len();
+        let (n, n_packed) = (self.schedule.buffers.len(), self.packs().len());
         let fields = self.fields().into_iter().map(|(name, ty)| quote!(#name: #ty,));
         quote! {
             #[allow(unused, reason = "written by a macro")]
@@ -22,11 +22,10 @@ impl Emitter<'_> {
                 isa: #private::InstructionSet,
                 slots: [usize; #n],
                 extremes: [usize; #n],
-                generics: ::core::marker::PhantomData<fn() -> Generics<#arguments>>,
+                packed: [::core::option::Option<#private::cpu::Packed>; #n_packed],
+                generics: ::core::marker::PhantomData<fn() -> (#types)>,
                 #(#fields)*
             }
-            #[allow(unused, reason = "written by a macro")]
-            struct Generics<#parameters>(::core::marker::PhantomData<(#types)>);
         }
     }
 
@@ -43,6 +42,7 @@ impl Emitter<'_> {
         let (blocks, rooms, slots, cost) = (self.blocks(), self.rooms(), self.slots(), self.cost());
         let fields = self.fields().into_iter().map(|(name, _)| name);
         let grid = self.grid();
+        let packs = self.packs().into_iter().map(|pack| pack.launch);
         let (slot_names, extreme_names) = self.slot_names();
         Ok(quote! {
             #meta
@@ -61,6 +61,7 @@ impl Emitter<'_> {
                 isa: launch.isa(),
                 slots: [#(#slot_names),*],
                 extremes: [#(#extreme_names),*],
+                packed: [#(#packs),*],
                 generics: ::core::marker::PhantomData,
                 #(#fields),*
             };
@@ -315,7 +316,7 @@ impl Emitter<'_> {
 }
 
 /// Calls `visit` for each node, in the order in which they run.
-fn each_node<'n>(nodes: &'n [Node], visit: &mut impl FnMut(&'n Node)) {
+pub fn each_node<'n>(nodes: &'n [Node], visit: &mut impl FnMut(&'n Node)) {
     for node in nodes {
         visit(node);
         match node {

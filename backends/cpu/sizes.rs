@@ -87,7 +87,7 @@ impl Emitter<'_> {
         let private = &self.private;
         let info = &self.kernel.axes[axis];
         if uses.columns.contains(&axis) {
-            return quote!(256);
+            return quote!(#private::cpu::columns(launch.isa()));
         }
         if uses.contracted.contains(&axis) {
             return quote!(512);

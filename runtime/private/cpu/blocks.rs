@@ -43,3 +43,10 @@ pub fn per_program(elements: usize, row: &[i32]) -> i32 {
     let row = row.iter().fold(1usize, |product, n| product.saturating_mul((*n).max(1) as usize));
     (elements / row).clamp(1, 1 << 20) as i32
 }
+
+/// Columns of a block of a matrix product: whole panels.
+#[must_use]
+pub fn columns(isa: crate::simd::InstructionSet) -> i32 {
+    let width = crate::simd::dot::panel_width(isa);
+    (256usize.next_multiple_of(width)) as i32
+}

@@ -2,6 +2,10 @@
 
 use crate::element::Element;
 use crate::simd::InstructionSet;
+use crate::simd::dot::{
+    Operand, Packed, Scratch, Strided, dot_f32, dot_f64, dot_i32, dot_i64, dot_u32, panel_width,
+};
+use std::cell::RefCell;
 
 /// An operand in memory: element `(free, contracted)` is at `ptr + free * f + contracted * c`.
 #[derive(Clone, Copy, Debug)]
@@ -14,64 +18,142 @@ pub struct Side<E> {
     pub contracted: isize,
 }
 
-/// Lanes that are multiplied and added.
-pub trait Sum: Copy {
-    /// 0.
-    const ZERO: Self;
-    /// `self + lhs * rhs`; integers wrap.
-    fn plus(self, lhs: Self, rhs: Self) -> Self;
+impl<E: Element> Side<E> {
+    fn strided(self) -> Strided {
+        Strided { ptr: self.ptr.cast(), kind: E::KIND, free: self.free, contracted: self.contracted }
+    }
+}
+
+/// Where the right operand is in what the launch packed.
+#[derive(Clone, Copy, Debug)]
+pub struct PackedSide<'a> {
+    /// All of it.
+    pub packed: Option<&'a Packed>,
+    /// Which matrix.
+    pub batch: usize,
+    /// The first column.
+    pub column: usize,
+    /// The first contracted index.
+    pub depth: usize,
+}
+
+/// The rows, columns and contracted length of a product.
+pub type Shape = (usize, usize, usize);
+
+/// Scalars that products are summed in.
+pub trait Sum: Element {
+    /// The library's product.
+    ///
+    /// # Safety
+    /// As [`dot`].
+    #[expect(clippy::too_many_arguments, reason = "a matrix product has these")]
+    unsafe fn product(
+        isa: InstructionSet,
+        shape: Shape,
+        lhs: Strided,
+        rhs: Strided,
+        packed: Option<PackedSide<'_>>,
+        c: *mut Self,
+        ldc: usize,
+        accumulate: bool,
+        scratch: &mut Scratch,
+    );
+}
+
+impl Sum for f32 {
+    unsafe fn product(
+        isa: InstructionSet,
+        (m, n, k): Shape,
+        lhs: Strided,
+        rhs: Strided,
+        packed: Option<PackedSide<'_>>,
+        c: *mut f32,
+        ldc: usize,
+        accumulate: bool,
+        scratch: &mut Scratch,
+    ) {
+        let tile = packed.and_then(|side| {
+            let packed = side.packed.filter(|_| k > 0 && side.column.is_multiple_of(panel_width(isa)))?;
+            Some(packed.tile(side.batch, side.column, side.depth))
+        });
+        let rhs = tile.map_or(Operand::Strided(rhs), Operand::from);
+        // SAFETY: promised by the caller.
+        unsafe { dot_f32(isa, m, n, k, lhs, rhs, c, ldc, accumulate, scratch) }
+    }
 }
 
 macro_rules! sums {
-    ($($T:ident: $zero:expr, |$s:ident, $l:ident, $r:ident| $plus:expr;)*) => {$(
+    ($($T:ident: $product:ident;)*) => {$(
         impl Sum for $T {
-            const ZERO: $T = $zero;
-            #[inline(always)]
-            fn plus(self, $l: $T, $r: $T) -> $T {
-                let $s = self;
-                $plus
+            unsafe fn product(
+                isa: InstructionSet,
+                (m, n, k): Shape,
+                lhs: Strided,
+                rhs: Strided,
+                _: Option<PackedSide<'_>>,
+                c: *mut $T,
+                ldc: usize,
+                accumulate: bool,
+                scratch: &mut Scratch,
+            ) {
+                // SAFETY: promised by the caller.
+                unsafe { $product(isa, m, n, k, lhs, rhs, c, ldc, accumulate, scratch) }
             }
         }
     )*};
 }
 sums! {
-    f32: 0.0, |s, l, r| l.mul_add(r, s);
-    f64: 0.0, |s, l, r| l.mul_add(r, s);
-    i32: 0, |s, l, r| s.wrapping_add(l.wrapping_mul(r));
-    u32: 0, |s, l, r| s.wrapping_add(l.wrapping_mul(r));
-    i64: 0, |s, l, r| s.wrapping_add(l.wrapping_mul(r));
+    f64: dot_f64;
+    i32: dot_i32;
+    u32: dot_u32;
+    i64: dot_i64;
+}
+
+thread_local! {
+    /// The panels of products on this thread.
+    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch::default());
 }
 
 /// `c[i * ldc + j] = (accumulate ? c : 0) + Σ_p lhs(i, p) · rhs(j, p)` for `i < m`, `j < n`, `p < k`.
 ///
 /// # Safety
-/// All those elements of `lhs` and `rhs` are readable and those of `c` writable.
+/// All those elements of `lhs` and `rhs` are readable and those of `c` writable (and initialised if
+/// `accumulate`); `c` overlaps neither; the processor has `isa`; `packed` was packed from what `rhs` is
+/// a part of.
 #[expect(clippy::too_many_arguments, reason = "a matrix product has these")]
-pub unsafe fn dot<L: Element, R: Element, C: Element + Sum>(
-    _isa: InstructionSet,
-    (m, n, k): (usize, usize, usize),
+pub unsafe fn dot<L: Element, R: Element, C: Sum>(
+    isa: InstructionSet,
+    shape: Shape,
     lhs: Side<L>,
     rhs: Side<R>,
+    packed: Option<PackedSide<'_>>,
     c: *mut C,
     ldc: usize,
     accumulate: bool,
-) where
-    L: Element<Lane = C>,
-    R: Element<Lane = C>,
-{
-    for i in 0..m {
-        for j in 0..n {
-            // SAFETY: promised by the caller.
-            unsafe {
-                let c = c.add(i * ldc + j);
-                let mut sum = if accumulate { *c } else { C::ZERO };
-                for p in 0..k as isize {
-                    let l = *lhs.ptr.offset(i as isize * lhs.free + p * lhs.contracted);
-                    let r = *rhs.ptr.offset(j as isize * rhs.free + p * rhs.contracted);
-                    sum = sum.plus(l.to_lane(), r.to_lane());
-                }
-                *c = sum;
-            }
-        }
+) {
+    let (lhs, rhs) = (lhs.strided(), rhs.strided());
+    SCRATCH.with_borrow_mut(|scratch| {
+        // SAFETY: promised by the caller.
+        unsafe { C::product(isa, shape, lhs, rhs, packed, c, ldc, accumulate, scratch) }
+    });
+}
+
+/// Packs a right operand for all programs, if it is read by more than one block of rows.
+///
+/// # Safety
+/// `rhs` and its batches are readable for as long as the result lives; the processor has `isa`.
+#[must_use]
+pub unsafe fn pack<E: Element>(
+    isa: InstructionSet,
+    rhs: Side<E>,
+    batches: &[(usize, isize)],
+    (columns, depth): (usize, usize),
+    (rows, block): (i32, i32),
+) -> Option<Packed> {
+    let empty = columns == 0 || depth == 0 || batches.iter().any(|(length, _)| *length == 0);
+    if rows <= block || empty {
+        return None;
     }
+    // SAFETY: promised by the caller.
+    Some(unsafe { Packed::pack(isa, rhs.strided(), batches, columns, depth) })
 }

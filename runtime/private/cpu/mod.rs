@@ -14,9 +14,10 @@ mod lanes;
 mod places;
 mod reduce;
 
-pub use blocks::{Blocks, blocks, bound, per_program};
+pub use crate::simd::dot::Packed;
+pub use blocks::{Blocks, blocks, bound, columns, per_program};
 pub use buffers::{Slots, fill, room};
-pub use dot::{Side, dot};
+pub use dot::{PackedSide, Side, dot, pack};
 pub use lanes::{convert, lanes, narrow, splat, zero};
 pub use places::{Place, Places};
 pub use reduce::{Extreme, live};
