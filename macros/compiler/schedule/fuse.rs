@@ -123,7 +123,11 @@ impl Placer<'_> {
             }
             return;
         };
-        for (phase, group) in phases(steps, which, axis) {
+        let is_read = |step: usize| match steps[step].item {
+            Item::Let(value) => matches!(self.kernel.values[value].op, Op::Read(_)),
+            Item::Keep(_) | Item::Assign(..) | Item::Store { .. } => false,
+        };
+        for (phase, group) in phases(steps, which, axis, &is_read) {
             if phase % 2 == 0 {
                 self.fuse(steps, &group);
                 continue;
@@ -138,27 +142,49 @@ impl Placer<'_> {
     }
 }
 
-/// The steps in groups by phase.
-fn phases(steps: &[Step], which: &[usize], axis: AxisId) -> BTreeMap<u32, Vec<usize>> {
+/// The steps in groups by phase. A read of a variable waits for the first that needs it: then it need
+/// not be kept for that.
+fn phases(
+    steps: &[Step],
+    which: &[usize],
+    axis: AxisId,
+    is_read: &dyn Fn(usize) -> bool,
+) -> BTreeMap<u32, Vec<usize>> {
     let mut phase_of: HashMap<usize, u32> = HashMap::new();
+    for &at in which {
+        let inside = steps[at].space.contains(axis);
+        let known = steps[at].after.iter().filter_map(|before| Some((*before, *phase_of.get(before)?)));
+        let least = known.map(|(before, phase)| phase + distance(&steps[before], inside, axis));
+        let phase = least.fold(u32::from(inside), u32::max);
+        phase_of.insert(at, phase);
+    }
+    for &at in which.iter().rev().filter(|at| is_read(**at)) {
+        let inside = steps[at].space.contains(axis);
+        let users = which.iter().filter(|user| steps[**user].after.contains(&at));
+        let latest = users.map(|user| {
+            let apart = distance(&steps[at], steps[*user].space.contains(axis), axis);
+            phase_of.get(user).map_or(0, |phase| phase.saturating_sub(apart))
+        });
+        if let (Some(latest), Some(phase)) = (latest.min(), phase_of.get_mut(&at))
+            && latest > *phase
+            && (latest % 2 == 1) == inside
+        {
+            *phase = latest;
+        }
+    }
     let mut groups: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
     for &at in which {
-        let step = &steps[at];
-        let inside = step.space.contains(axis);
-        let mut phase = u32::from(inside);
-        for before in &step.after {
-            let Some(&earlier) = phase_of.get(before) else { continue };
-            let was_inside = steps[*before].space.contains(axis);
-            let reduced = steps[*before].reduces == Some(axis);
-            let least = match (was_inside, inside) {
-                (true, true) if reduced => earlier + 2,
-                (true, true) | (false, false) => earlier,
-                (true, false) | (false, true) => earlier + 1,
-            };
-            phase = phase.max(least);
-        }
-        phase_of.insert(at, phase);
-        groups.entry(phase).or_default().push(at);
+        groups.entry(phase_of.get(&at).copied().unwrap_or(0)).or_default().push(at);
     }
     groups
+}
+
+/// How many phases after `before` a step is that waits for it.
+fn distance(before: &Step, inside: bool, axis: AxisId) -> u32 {
+    let was_inside = before.space.contains(axis);
+    match (was_inside, inside) {
+        (true, true) if before.reduces == Some(axis) => 2,
+        (true, true) | (false, false) => 0,
+        (true, false) | (false, true) => 1,
+    }
 }

@@ -1,1 +1,77 @@
 //! Schedules as they print.
+
+use super::schedule;
+use crate::diagnostics::Diagnostics;
+use crate::parse::{Helpers, parse_kernel};
+
+fn check(source: &str, expected: &str) {
+    let item: syn::ItemFn = syn::parse_str(source).expect("the kernel is Rust");
+    let mut errors = Diagnostics::default();
+    let (kernel, _) = parse_kernel(&item, &Helpers::default(), &mut errors);
+    assert!(errors.take().is_empty());
+    let schedule = schedule(&kernel.expect("there are no errors")).expect("it has a schedule");
+    let printed = schedule.to_string();
+    let lines = |text: &str| {
+        text.lines().map(|line| line.trim().to_owned()).filter(|l| !l.is_empty()).collect::<Vec<_>>()
+    };
+    assert_eq!(lines(&printed), lines(expected), "\n{printed}");
+}
+
+#[test]
+fn softmax_is_three_lane_loops_in_one_row_loop() {
+    check(
+        "fn softmax<T: Float, M, N>(x: &Tensor<T, (M, N)>, out: &mut Tensor<T, (M, N)>) {
+            for m in tile(M) {
+                let row = x[(m, ..)];
+                let e = exp(row - row.max(N));
+                out[(m, ..)] = (e / e.sum(N)).cast();
+            }
+        }",
+        "in parallel for each block of m
+           for each m
+             lanes N
+               v0 = x[m, N]
+               v1 max over N of v0
+             v3 = cast v1
+             lanes N
+               v0 = x[m, N]
+               v2 = cast v0
+               v4 = v2 sub v3
+               v5 = exp v4, kept in b0[N]
+               v6 sum over N of v5
+             lanes N
+               v5 = b0[N]
+               v7 = v5 div v6
+               v8 = cast v7
+               store out = v8
+         buffer b0[N]",
+    );
+}
+
+#[test]
+fn a_product_adds_onto_its_variable_and_the_epilogue_is_one_loop() {
+    check(
+        "fn linear<M, N, K>(x: &Tensor<f32, (M, K)>, w: &Tensor<f32, (N, K)>, out: &mut Tensor<f32, (M, N)>) {
+            for (m, n) in tile((M, N)) {
+                let mut acc = zeros::<f32>((m, n));
+                for k in tile(K) {
+                    acc += dot(x[(m, k)], w[(n, k)], k);
+                }
+                out[(m, n)] = relu(acc);
+            }
+        }",
+        "in parallel for each block of m, n
+           for each m
+             lanes n
+               v1 = 0
+               acc = v1
+           in order for each block of k
+             b0[m, n] += dot of x[m, k] and w[n, k] over k
+           for each m
+             lanes n
+               v7 = acc
+               v8 = relu v7
+               store out = v8
+         buffer b0[m, n]",
+    );
+}
