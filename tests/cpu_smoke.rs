@@ -49,7 +49,7 @@ fn random(n: usize, seed: u32) -> Vec<f32> {
 }
 
 fn tensor(shape: &[usize], seed: u32) -> Tensor<f32> {
-    Tensor::from_vec(shape.to_vec(), random(shape.iter().product(), seed)).unwrap()
+    Tensor::from_vec(shape.to_vec(), random(shape.iter().product(), seed)).expect("it runs")
 }
 
 fn configs() -> Vec<Config> {
@@ -72,8 +72,8 @@ fn softmax_rows_sum_to_one() {
     for config in configs() {
         for n in SIZES {
             let x = tensor(&[5, n], 1);
-            let mut y = Tensor::<f32>::zeros(&[5, n]);
-            softmax::with(&config, &x, &mut y).unwrap();
+            let mut y = Tensor::<f32>::zeros([5, n]);
+            softmax::with(&config, &x, &mut y).expect("it runs");
             let values = x.to_vec();
             let mut expected = Vec::new();
             for row in values.chunks(n) {
@@ -91,8 +91,8 @@ fn add_adds() {
     for config in configs() {
         for n in SIZES {
             let (x, y) = (tensor(&[3, n], 1), tensor(&[3, n], 2));
-            let mut out = Tensor::<f32>::zeros(&[3, n]);
-            add::with(&config, &x, &y, &mut out).unwrap();
+            let mut out = Tensor::<f32>::zeros([3, n]);
+            add::with(&config, &x, &y, &mut out).expect("it runs");
             let expected: Vec<f32> = x.to_vec().iter().zip(y.to_vec()).map(|(x, y)| x + y).collect();
             close(&out, &expected, 0.0);
         }
@@ -104,8 +104,8 @@ fn linear_gelu_is_gelu_of_a_product() {
     for config in configs() {
         for (m, n, k) in [(1, 1, 1), (3, 17, 33), (65, 129, 7), (130, 300, 520)] {
             let (x, w, b) = (tensor(&[m, k], 1), tensor(&[n, k], 2), tensor(&[n], 3));
-            let mut out = Tensor::<f32>::zeros(&[m, n]);
-            linear_gelu::with(&config, &x, &w, &b, &mut out).unwrap();
+            let mut out = Tensor::<f32>::zeros([m, n]);
+            linear_gelu::with(&config, &x, &w, &b, &mut out).expect("it runs");
             let (x, w, b) = (x.to_vec(), w.to_vec(), b.to_vec());
             let mut expected = Vec::new();
             for i in 0..m {

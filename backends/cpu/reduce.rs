@@ -12,6 +12,7 @@ pub const UNROLL: usize = 4;
 
 impl Emitter<'_> {
     /// What leaves the reduction as it is, as a scalar.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "asks about reductions alone")]
     fn identity(&self, value: ValueId) -> TokenStream {
         let elem = self.elem(value);
         match &self.kernel.values[value].op {
@@ -30,6 +31,7 @@ impl Emitter<'_> {
     }
 
     /// Before the loop.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "asks about reductions alone")]
     pub fn start(&self, reduction: &Reduction, at: At<'_>, slots: usize) -> TokenStream {
         if let Some(buffer) = reduction.state {
             return self.start_buffer(reduction.value, buffer);
@@ -50,6 +52,7 @@ impl Emitter<'_> {
     }
 
     /// The element type that a reduction compares or adds in.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "asks about reductions alone")]
     fn reduced_elem(&self, value: ValueId) -> Elem {
         match self.kernel.values[value].op {
             Op::Reduce(ReduceOp::Argmax | ReduceOp::Argmin, of, _) => self.elem(of),
@@ -74,6 +77,7 @@ impl Emitter<'_> {
     }
 
     /// In the loop.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "asks about reductions alone")]
     pub fn step(&self, value: ValueId, state: Option<BufferId>, at: At<'_>) -> TokenStream {
         match &self.kernel.values[value].op {
             Op::Reduce(op, of, axis) => match (combine(*op), state) {
@@ -172,6 +176,7 @@ impl Emitter<'_> {
     }
 
     /// After the loop.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "asks about reductions alone")]
     pub fn finish(&self, reduction: &Reduction, at: At<'_>, slots: usize) -> TokenStream {
         if reduction.state.is_some() {
             return TokenStream::new();

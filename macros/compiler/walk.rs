@@ -1,6 +1,6 @@
 //! Walking the IR: the operands of a value, the statements of a block with what encloses them.
 
-use crate::ir::{AxisId, AxisKind, BinaryOp, Index, Kernel, Op, Stmt, ValueId};
+use crate::ir::{AxisId, AxisKind, BinaryOp, Index, Kernel, Op, Stmt, ValueId, VarId};
 
 impl Op {
     /// The values this one is computed from, in order; a closure's body and parameters are not among
@@ -29,6 +29,26 @@ impl Op {
                 index.iter().filter_map(Index::value).chain(*default).collect()
             }
         }
+    }
+}
+
+impl Op {
+    /// What a reduction or fold removes: its operand and the axis.
+    #[must_use]
+    pub fn reduction(&self) -> Option<(ValueId, AxisId)> {
+        if let Op::Reduce(_, value, axis) = self {
+            Some((*value, *axis))
+        } else if let Op::Fold(fold) = self {
+            Some((fold.value, fold.axis))
+        } else {
+            None
+        }
+    }
+
+    /// The variable that a read reads.
+    #[must_use]
+    pub fn read(&self) -> Option<VarId> {
+        if let Op::Read(var) = self { Some(*var) } else { None }
     }
 }
 

@@ -40,10 +40,7 @@ impl Placer<'_> {
             let next = steps.len();
             match item {
                 Item::Let(value) => {
-                    let read = match self.kernel.values[*value].op {
-                        Op::Read(var) => Some(var),
-                        _ => None,
-                    };
+                    let read = self.kernel.values[*value].op.read();
                     after.extend(read.and_then(|var| assigned.get(&var)));
                     if !self.anchored[value.at()] {
                         floats.insert(*value, after);
@@ -94,10 +91,9 @@ impl Placer<'_> {
     fn space(&self, item: &Item) -> (AxisSet, Option<AxisId>) {
         let axes = |value: ValueId| self.kernel.values[value].ty.axes.clone();
         match item {
-            Item::Let(value) => match &self.kernel.values[*value].op {
-                Op::Reduce(_, of, axis) => (axes(*of), Some(*axis)),
-                Op::Fold(fold) => (axes(fold.value), Some(fold.axis)),
-                _ => (axes(*value), None),
+            Item::Let(value) => match self.kernel.values[*value].op.reduction() {
+                Some((of, axis)) => (axes(of), Some(axis)),
+                None => (axes(*value), None),
             },
             Item::Keep(value) => (axes(*value), None),
             Item::Assign(var, _) => (self.kernel.vars[*var].ty.axes.clone(), None),

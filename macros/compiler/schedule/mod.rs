@@ -292,11 +292,8 @@ pub fn is_leaf(kernel: &Kernel, value: ValueId) -> bool {
 /// The values that a value is computed from where it stands; a closure's are not among them.
 #[must_use]
 pub fn operands(kernel: &Kernel, value: ValueId) -> Vec<ValueId> {
-    use crate::ir::Op;
-    match &kernel.values[value].op {
-        Op::Fold(fold) => vec![fold.value, fold.init],
-        op => op.operands(),
-    }
+    let op = &kernel.values[value].op;
+    if let crate::ir::Op::Fold(fold) = op { vec![fold.value, fold.init] } else { op.operands() }
 }
 
 /// Whether a tensor parameter is `&mut`.

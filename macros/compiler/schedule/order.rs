@@ -19,20 +19,21 @@ pub(super) fn order(kernel: &Kernel) -> Vec<AxisId> {
             operands.extend([lhs, rhs]);
         }
     });
-    each_statement(&kernel.body, &mut |stmt, _| match stmt {
-        Stmt::Let(value) => match &kernel.values[*value].op {
-            Op::Load { index, .. } => vote(&mut votes, index, if operands.contains(value) { 1 } else { 16 }),
-            // A result's columns come from the right operand.
-            Op::Dot(lhs, rhs, axis) => {
+    each_statement(&kernel.body, &mut |stmt, _| {
+        if let Stmt::Store { index, .. } = stmt {
+            vote(&mut votes, index, 32);
+        } else if let Stmt::Let(value) = stmt {
+            let op = &kernel.values[*value].op;
+            if let Op::Load { index, .. } = op {
+                vote(&mut votes, index, if operands.contains(value) { 1 } else { 16 });
+            } else if let Op::Dot(lhs, rhs, axis) = op {
+                // A result's columns come from the right operand.
                 let (lhs, rhs) = (&kernel.values[*lhs].ty.axes, &kernel.values[*rhs].ty.axes);
                 for free in rhs.iter().filter(|a| a != axis && !lhs.contains(*a)) {
                     votes[free.at()] += 8;
                 }
             }
-            _ => {}
-        },
-        Stmt::Store { index, .. } => vote(&mut votes, index, 32),
-        _ => {}
+        }
     });
     let mut axes: Vec<AxisId> = kernel.axes.iter().map(|(id, _)| id).collect();
     // Ties: grid axes first, then in order of appearance.

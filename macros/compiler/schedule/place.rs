@@ -250,10 +250,9 @@ impl Placer<'_> {
         match item {
             Item::Let(value) => {
                 operands(self.kernel, *value).into_iter().for_each(|v| self.need(v));
-                match &self.kernel.values[*value].op {
-                    Op::Reduce(_, _, axis) => self.accumulate(*value, *axis),
-                    Op::Fold(fold) => self.accumulate(*value, fold.axis),
-                    _ => self.compute(self.scopes.len() - 1, *value),
+                match self.kernel.values[*value].op.reduction() {
+                    Some((_, axis)) => self.accumulate(*value, axis),
+                    None => self.compute(self.scopes.len() - 1, *value),
                 }
             }
             Item::Keep(value) => {
@@ -313,10 +312,10 @@ impl Placer<'_> {
         }
         let ty = &self.kernel.values[value].ty;
         let axes = self.order.iter().copied().filter(|axis| ty.axes.contains(*axis)).collect();
-        let of = match self.kernel.values[value].op {
-            Op::Reduce(ReduceOp::Argmax | ReduceOp::Argmin, of, _) => Some(self.kernel.values[of].ty.elem),
-            _ => None,
+        let extreme = |op: &Op| {
+            if let Op::Reduce(ReduceOp::Argmax | ReduceOp::Argmin, of, _) = op { Some(*of) } else { None }
         };
+        let of = extreme(&self.kernel.values[value].op).map(|of| self.kernel.values[of].ty.elem);
         let buffer = self.buffer(axes, ty.elem, of, Some(shared));
         self.kept.insert(value, buffer);
         buffer

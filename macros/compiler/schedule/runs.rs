@@ -302,11 +302,16 @@ impl Cutter<'_> {
         let is_single_dot = |v: ValueId| {
             matches!(self.kernel.values[v].op, Op::Dot(..)) && self.uses[v.at()] == 1 && lets.contains_key(&v)
         };
-        let (dot, first) = match self.kernel.values[value].op {
-            Op::Dot(..) if is_single_dot(value) => (value, None),
-            Op::Binary(BinaryOp::Add, x, d) if is_single_dot(d) => (d, Some(x)),
-            Op::Binary(BinaryOp::Add, d, x) if is_single_dot(d) => (d, Some(x)),
-            _ => return None,
+        let (dot, first) = if is_single_dot(value) {
+            (value, None)
+        } else if let Op::Binary(BinaryOp::Add, lhs, rhs) = self.kernel.values[value].op {
+            match (is_single_dot(lhs), is_single_dot(rhs)) {
+                (_, true) => (rhs, Some(lhs)),
+                (true, false) => (lhs, Some(rhs)),
+                (false, false) => return None,
+            }
+        } else {
+            return None;
         };
         let is_here = lets.contains_key(&value) && self.uses[value.at()] == 1;
         if !is_here || self.kernel.values[dot].ty != self.kernel.vars[var].ty {
