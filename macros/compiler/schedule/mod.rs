@@ -14,8 +14,8 @@
 //! loop needs is computed again if that is cheap (`row` above), else kept in a buffer that has only
 //! the axes of the loops that its uses do not share.
 //!
-//! Stages: [`lower`] (mean → sum / count), [`order`] (which axis is inside which), [`runs`],
-//! [`cost`] (what is computed again), [`fuse`] (loops), [`place`] (scopes and buffers).
+//! Stages: `lower` (mean → sum / count), `order` (which axis is inside which), `runs`,
+//! `cost` (what is computed again), `fuse` (loops), `place` (scopes and buffers).
 
 mod cost;
 mod fuse;
