@@ -7,7 +7,7 @@
 //! is compared with.
 //!
 //! A launch runs twice, with other block sizes and another order of programs; [`Memory`] keeps who
-//! wrote and who read every element. See [`run`].
+//! wrote and who read every element. See `run`.
 
 mod axes;
 mod erf;
