@@ -1,62 +1,81 @@
 //! Reductions: state before the loop, one step in it, the result after.
 
-use super::values::{At, combine};
+use super::values::At;
 use super::{Emitter, names};
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, TokenStream};
 use quote::quote;
-use tilewright_compiler::ir::{AxisId, Elem, Literal, Op, ReduceOp, ValueId};
+use tilewright_compiler::ir::{AxisId, Fold, Literal, Op, ReduceOp, ValueId};
 use tilewright_compiler::schedule::{BufferId, Reduction};
 
 /// How many accumulators an unrolled lane loop has.
 pub const UNROLL: usize = 4;
 
-impl Emitter<'_> {
+/// How a reduction works.
+enum Method<'k> {
+    /// With a vector function, and one over the lanes of a vector.
+    Combine { step: Ident, all: Ident, of: ValueId, op: ReduceOp },
+    /// The index of the extreme.
+    Extreme { least: bool, of: ValueId, axis: AxisId },
+    /// With the user's closure.
+    Fold(&'k Fold),
+}
+
+impl<'s> Emitter<'s> {
+    fn method(&self, value: ValueId) -> Method<'s> {
+        let op = &self.kernel.values[value].op;
+        if let Op::Fold(fold) = op {
+            return Method::Fold(fold);
+        }
+        let Op::Reduce(op, of, axis) = *op else {
+            unreachable!("internal fault of tilewright: a schedule reduces with {op:?}")
+        };
+        let (step, all) = match op {
+            ReduceOp::Sum | ReduceOp::Mean => ("add", "reduce_add"),
+            ReduceOp::Prod => ("mul", "reduce_mul"),
+            ReduceOp::Max | ReduceOp::Any => ("max", "reduce_max"),
+            ReduceOp::Min | ReduceOp::All => ("min", "reduce_min"),
+            ReduceOp::Argmax => return Method::Extreme { least: false, of, axis },
+            ReduceOp::Argmin => return Method::Extreme { least: true, of, axis },
+        };
+        Method::Combine { step: names::plain(step), all: names::plain(all), of, op }
+    }
+
     /// What leaves the reduction as it is, as a scalar.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "asks about reductions alone")]
     fn identity(&self, value: ValueId) -> TokenStream {
         let elem = self.elem(value);
-        match &self.kernel.values[value].op {
-            Op::Reduce(op, of, _) => match op {
-                ReduceOp::Sum | ReduceOp::Mean => self.literal(Literal::Int(0), elem),
+        match self.method(value) {
+            Method::Extreme { of, .. } => self.literal(Literal::Int(0), self.elem(of)),
+            Method::Fold(fold) => self.plain(fold.init, At::Scalar),
+            Method::Combine { op, .. } => match op {
                 ReduceOp::Prod => self.literal(Literal::Int(1), elem),
                 ReduceOp::Max => self.extreme(elem, true),
                 ReduceOp::Min => self.extreme(elem, false),
                 ReduceOp::Any => quote!(false),
                 ReduceOp::All => quote!(true),
-                ReduceOp::Argmax | ReduceOp::Argmin => self.literal(Literal::Int(0), self.elem(*of)),
+                ReduceOp::Sum | ReduceOp::Mean | ReduceOp::Argmax | ReduceOp::Argmin => {
+                    self.literal(Literal::Int(0), elem)
+                }
             },
-            Op::Fold(fold) => self.plain(fold.init, At::Scalar),
-            _ => self.literal(Literal::Int(0), elem),
         }
     }
 
     /// Before the loop.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "asks about reductions alone")]
     pub fn start(&self, reduction: &Reduction, at: At<'_>, slots: usize) -> TokenStream {
         if let Some(buffer) = reduction.state {
             return self.start_buffer(reduction.value, buffer);
         }
         let (private, set, name) = (&self.private, self.set(at), names::state(reduction.value));
         let identity = self.identity(reduction.value);
-        let splat = self.splat(identity.clone(), self.reduced_elem(reduction.value), at);
-        match &self.kernel.values[reduction.value].op {
-            Op::Reduce(ReduceOp::Argmax | ReduceOp::Argmin, ..) => {
+        match (self.method(reduction.value), at) {
+            (Method::Extreme { of, .. }, _) => {
+                let splat = self.splat(identity, self.elem(of), at);
                 quote!(let mut #name = #private::cpu::Extreme::<#set, _>::none(#splat);)
             }
-            Op::Fold(_) => quote!(let mut #name = #identity;),
-            _ => match at {
-                At::Scalar => quote!(let mut #name = #identity;),
-                At::Lanes(..) => quote!(let mut #name = [#splat; #slots];),
-            },
-        }
-    }
-
-    /// The element type that a reduction compares or adds in.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "asks about reductions alone")]
-    fn reduced_elem(&self, value: ValueId) -> Elem {
-        match self.kernel.values[value].op {
-            Op::Reduce(ReduceOp::Argmax | ReduceOp::Argmin, of, _) => self.elem(of),
-            _ => self.elem(value),
+            (Method::Fold(_), _) | (Method::Combine { .. }, At::Scalar) => quote!(let mut #name = #identity;),
+            (Method::Combine { .. }, At::Lanes(..)) => {
+                let splat = self.splat(identity, self.elem(reduction.value), at);
+                quote!(let mut #name = [#splat; #slots];)
+            }
         }
     }
 
@@ -70,59 +89,51 @@ impl Emitter<'_> {
         let offset = self.buffer_offset(buffer, &is_open);
         let (name, elem) = (names::buffer(buffer), self.schedule.buffers[buffer.0].elem);
         let (stored, n) = (self.stored(elem), quote!((1 #(* #rooms)*)));
-        let is_index =
-            matches!(self.kernel.values[value].op, Op::Reduce(ReduceOp::Argmax | ReduceOp::Argmin, ..));
-        let identity = if is_index { quote!(-1) } else { self.identity(value) };
+        let identity = match self.method(value) {
+            // No index so far.
+            Method::Extreme { .. } => quote!(-1),
+            Method::Combine { .. } | Method::Fold(_) => self.identity(value),
+        };
         quote!(#private::cpu::fill::<__S, #stored>(#name.add(#offset), #n, #identity);)
     }
 
     /// In the loop.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "asks about reductions alone")]
     pub fn step(&self, value: ValueId, state: Option<BufferId>, at: At<'_>) -> TokenStream {
-        match &self.kernel.values[value].op {
-            Op::Reduce(op, of, axis) => match (combine(*op), state) {
-                (None, _) => self.extreme_step(value, *op, *of, *axis, state, at),
-                (Some(_), Some(buffer)) => {
-                    let private = &self.private;
-                    let (old, of) = (self.read_buffer(buffer, at), self.operand(*of, at));
-                    let step = combine(*op).map(|(step, _)| step);
-                    self.write_buffer(buffer, quote!(#private::simd::Vector::#step(#old, #of)), at)
-                }
-                (Some((step, _)), None) => self.register_step(value, &step, *of, at),
-            },
-            Op::Fold(fold) => {
-                let (of, private) = (self.operand(fold.value, at), &self.private);
-                let name = names::state(value);
-                match (state, at) {
-                    (Some(buffer), _) => {
-                        let old = self.read_buffer(buffer, at);
-                        let new = self.fold_step(fold, old, of, at);
-                        self.write_buffer(buffer, new, at)
-                    }
-                    (None, At::Scalar) => {
-                        let new = self.fold_step(fold, quote!(#name), of, at);
-                        quote!(#name = #new;)
-                    }
-                    // In order: the closure need not commute.
-                    (None, At::Lanes(..)) => {
-                        let (lane, n) = (names::plain("lane"), self.n_lanes(at));
-                        let of = quote!(#private::simd::Vector::lane(#of, #lane));
-                        let new = self.fold_step(fold, quote!(#name), of, At::Scalar);
-                        quote!(for #lane in 0..#n { #name = #new; })
-                    }
-                }
+        let private = &self.private;
+        match (self.method(value), state) {
+            (Method::Extreme { least, of, axis }, _) => self.extreme_step(value, least, of, axis, state, at),
+            (Method::Combine { step, of, .. }, Some(buffer)) => {
+                let (old, of) = (self.read_buffer(buffer, at), self.operand(of, at));
+                self.write_buffer(buffer, quote!(#private::simd::Vector::#step(#old, #of)), at)
             }
-            _ => TokenStream::new(),
+            (Method::Combine { step, of, .. }, None) => self.register_step(value, &step, of, at),
+            (Method::Fold(fold), Some(buffer)) => {
+                let (old, of) = (self.read_buffer(buffer, at), self.operand(fold.value, at));
+                let new = self.fold_step(fold, old, of, at);
+                self.write_buffer(buffer, new, at)
+            }
+            (Method::Fold(fold), None) => self.fold_in_order(value, fold, at),
         }
     }
 
-    fn register_step(
-        &self,
-        value: ValueId,
-        step: &proc_macro2::Ident,
-        of: ValueId,
-        at: At<'_>,
-    ) -> TokenStream {
+    /// One lane after the other: the closure need not commute.
+    fn fold_in_order(&self, value: ValueId, fold: &Fold, at: At<'_>) -> TokenStream {
+        let (private, name, of) = (&self.private, names::state(value), self.operand(fold.value, at));
+        match at {
+            At::Scalar => {
+                let new = self.fold_step(fold, quote!(#name), of, at);
+                quote!(#name = #new;)
+            }
+            At::Lanes(..) => {
+                let (lane, n) = (names::plain("lane"), self.n_lanes(at));
+                let of = quote!(#private::simd::Vector::lane(#of, #lane));
+                let new = self.fold_step(fold, quote!(#name), of, At::Scalar);
+                quote!(for #lane in 0..#n { #name = #new; })
+            }
+        }
+    }
+
+    fn register_step(&self, value: ValueId, step: &Ident, of: ValueId, at: At<'_>) -> TokenStream {
         let (private, name, operand) = (&self.private, names::state(value), self.operand(of, at));
         match at {
             At::Scalar => quote!(#name = #private::simd::Vector::#step(#name, #operand);),
@@ -141,14 +152,13 @@ impl Emitter<'_> {
     fn extreme_step(
         &self,
         value: ValueId,
-        op: ReduceOp,
+        least: bool,
         of: ValueId,
         axis: AxisId,
         state: Option<BufferId>,
         at: At<'_>,
     ) -> TokenStream {
         let (private, name, n) = (&self.private, names::state(value), self.n_lanes(at));
-        let least = op == ReduceOp::Argmin;
         let operand = self.operand(of, at);
         let index = match at {
             At::Lanes(lane, _) if lane != axis => {
@@ -176,32 +186,21 @@ impl Emitter<'_> {
     }
 
     /// After the loop.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "asks about reductions alone")]
     pub fn finish(&self, reduction: &Reduction, at: At<'_>, slots: usize) -> TokenStream {
         if reduction.state.is_some() {
             return TokenStream::new();
         }
-        let (private, value, state) =
-            (&self.private, names::value(reduction.value), names::state(reduction.value));
-        let result = match &self.kernel.values[reduction.value].op {
-            Op::Reduce(op, ..) => match (combine(*op), at) {
-                (None, _) => {
-                    let least = *op == ReduceOp::Argmin;
-                    quote!(#state.index(#least))
-                }
-                (Some(_), At::Scalar) => quote!(#state),
-                (Some((step, all)), At::Lanes(..)) => {
-                    let vector = if slots == UNROLL {
-                        quote!(#private::simd::Vector::#step(
-                            #private::simd::Vector::#step(#state[0], #state[1]),
-                            #private::simd::Vector::#step(#state[2], #state[3])))
-                    } else {
-                        quote!(#state[0])
-                    };
-                    quote!(#private::simd::Vector::#all(#vector))
-                }
-            },
-            _ => quote!(#state),
+        let private = &self.private;
+        let (value, state) = (names::value(reduction.value), names::state(reduction.value));
+        let result = match (self.method(reduction.value), at) {
+            (Method::Extreme { least, .. }, _) => quote!(#state.index(#least)),
+            (Method::Fold(_), _) | (Method::Combine { .. }, At::Scalar) => quote!(#state),
+            (Method::Combine { step, all, .. }, At::Lanes(..)) if slots == UNROLL => {
+                quote!(#private::simd::Vector::#all(#private::simd::Vector::#step(
+                    #private::simd::Vector::#step(#state[0], #state[1]),
+                    #private::simd::Vector::#step(#state[2], #state[3]))))
+            }
+            (Method::Combine { all, .. }, At::Lanes(..)) => quote!(#private::simd::Vector::#all(#state[0])),
         };
         let ty = self.ty(self.elem(reduction.value), At::Scalar);
         let keep = reduction.keep.map(|buffer| self.write_buffer(buffer, quote!(#value), At::Scalar));

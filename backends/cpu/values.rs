@@ -6,7 +6,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::quote;
 use std::cell::{Cell, RefCell};
 use tilewright_compiler::ir::{
-    AxisId, AxisKind, BinaryOp, Callee, CompareOp, Elem, Fold, Op, ReduceOp, UnaryOp, ValueId,
+    AxisId, AxisKind, BinaryOp, Callee, CompareOp, Elem, Fold, Op, UnaryOp, ValueId,
 };
 
 /// A lane loop while its body is emitted.
@@ -372,16 +372,4 @@ fn compare(op: CompareOp) -> Ident {
         CompareOp::Gt => "gt",
         CompareOp::Ge => "ge",
     })
-}
-
-/// How a reduction combines: the vector function, and the one over the lanes of a vector.
-pub fn combine(op: ReduceOp) -> Option<(Ident, Ident)> {
-    let (step, all) = match op {
-        ReduceOp::Sum | ReduceOp::Mean => ("add", "reduce_add"),
-        ReduceOp::Prod => ("mul", "reduce_mul"),
-        ReduceOp::Max | ReduceOp::Any => ("max", "reduce_max"),
-        ReduceOp::Min | ReduceOp::All => ("min", "reduce_min"),
-        ReduceOp::Argmax | ReduceOp::Argmin => return None,
-    };
-    Some((names::plain(step), names::plain(all)))
 }

@@ -4,9 +4,9 @@
 //! ones; a value that is reduced over the axis is there from the next even phase on. All items of an
 //! odd phase share one loop over the axis; inside it, the next axis.
 
-use super::operands;
 use super::place::Placer;
 use super::runs::Item;
+use super::{operands, reduced};
 use crate::ir::{AxisId, AxisSet, Index, Op, ParamId, ValueId, VarId};
 use std::collections::{BTreeMap, HashMap};
 
@@ -40,7 +40,8 @@ impl Placer<'_> {
             let next = steps.len();
             match item {
                 Item::Let(value) => {
-                    let read = self.kernel.values[*value].op.read();
+                    let op = &self.kernel.values[*value].op;
+                    let read = if let Op::Read(var) = op { Some(*var) } else { None };
                     after.extend(read.and_then(|var| assigned.get(&var)));
                     if !self.anchored[value.at()] {
                         floats.insert(*value, after);
@@ -91,7 +92,7 @@ impl Placer<'_> {
     fn space(&self, item: &Item) -> (AxisSet, Option<AxisId>) {
         let axes = |value: ValueId| self.kernel.values[value].ty.axes.clone();
         match item {
-            Item::Let(value) => match self.kernel.values[*value].op.reduction() {
+            Item::Let(value) => match reduced(self.kernel, *value) {
                 Some((of, axis)) => (axes(of), Some(axis)),
                 None => (axes(*value), None),
             },

@@ -38,33 +38,26 @@ fn lower_block(kernel: &mut Kernel, block: Block) -> Block {
 
 /// Rewrites `value`; what it now needs goes before it.
 fn lower_value(kernel: &mut Kernel, value: ValueId, before: &mut Block) {
-    if let Op::Reduce(ReduceOp::Mean, of, axis) = kernel.values[value].op {
-        lower_mean(kernel, value, of, axis, before);
-    } else if let Op::Dot(lhs, rhs, axis) = kernel.values[value].op {
-        lower_dot(kernel, value, [lhs, rhs], axis, before);
+    let Value { op, ty, .. } = kernel.values[value].clone();
+    if let Op::Reduce(ReduceOp::Mean, of, axis) = op {
+        // mean(x) -> sum(x) / count
+        let sum = let_value(kernel, value, Op::Reduce(ReduceOp::Sum, of, axis), ty.clone(), before);
+        let count = count(kernel, value, axis);
+        let scalar = Type { elem: ty.elem, axes: Default::default() };
+        let count = let_value(kernel, value, Op::Cast(count), scalar, before);
+        kernel.values[value].op = Op::Binary(BinaryOp::Div, sum, count);
     }
-}
-
-/// `mean(x) -> sum(x) / count`
-fn lower_mean(kernel: &mut Kernel, value: ValueId, of: ValueId, axis: AxisId, before: &mut Block) {
-    let ty = kernel.values[value].ty.clone();
-    let sum = let_value(kernel, value, Op::Reduce(ReduceOp::Sum, of, axis), ty.clone(), before);
-    let count = count(kernel, value, axis);
-    let scalar = Type { elem: ty.elem, axes: Default::default() };
-    let count = let_value(kernel, value, Op::Cast(count), scalar, before);
-    kernel.values[value].op = Op::Binary(BinaryOp::Div, sum, count);
-}
-
-/// `dot(x, y, k) -> sum(x * y, k)`, where one side has no axis of its own: nothing is read twice
-fn lower_dot(kernel: &mut Kernel, value: ValueId, sides: [ValueId; 2], axis: AxisId, before: &mut Block) {
-    let [left, right] = sides.map(|side| &kernel.values[side].ty.axes);
-    if !left.includes(right) && !right.includes(left) {
-        return;
+    if let Op::Dot(lhs, rhs, axis) = op {
+        // dot(x, y, k) -> sum(x * y, k), where one side has no axis of its own: nothing is read twice
+        let (left, right) = (&kernel.values[lhs].ty.axes, &kernel.values[rhs].ty.axes);
+        if !left.includes(right) && !right.includes(left) {
+            return;
+        }
+        let product = Type { elem: ty.elem, axes: left.union(right) };
+        let [lhs, rhs] = [lhs, rhs].map(|side| widen(kernel, side, ty.elem, before));
+        let product = let_value(kernel, value, Op::Binary(BinaryOp::Mul, lhs, rhs), product, before);
+        kernel.values[value].op = Op::Reduce(ReduceOp::Sum, product, axis);
     }
-    let (axes, elem) = (left.union(right), kernel.values[value].ty.elem);
-    let [lhs, rhs] = sides.map(|side| widen(kernel, side, elem, before));
-    let product = let_value(kernel, value, Op::Binary(BinaryOp::Mul, lhs, rhs), Type { elem, axes }, before);
-    kernel.values[value].op = Op::Reduce(ReduceOp::Sum, product, axis);
 }
 
 fn widen(kernel: &mut Kernel, value: ValueId, elem: Elem, before: &mut Block) -> ValueId {

@@ -292,8 +292,19 @@ pub fn is_leaf(kernel: &Kernel, value: ValueId) -> bool {
 /// The values that a value is computed from where it stands; a closure's are not among them.
 #[must_use]
 pub fn operands(kernel: &Kernel, value: ValueId) -> Vec<ValueId> {
+    use crate::ir::Op;
     let op = &kernel.values[value].op;
-    if let crate::ir::Op::Fold(fold) = op { vec![fold.value, fold.init] } else { op.operands() }
+    if let Op::Fold(fold) = op { vec![fold.value, fold.init] } else { op.operands() }
+}
+
+/// What a reduction reduces, and along which axis.
+fn reduced(kernel: &Kernel, value: ValueId) -> Option<(ValueId, AxisId)> {
+    use crate::ir::Op;
+    let op = &kernel.values[value].op;
+    if let Op::Reduce(_, of, axis) = op {
+        return Some((*of, *axis));
+    }
+    if let Op::Fold(fold) = op { Some((fold.value, fold.axis)) } else { None }
 }
 
 /// Whether a tensor parameter is `&mut`.

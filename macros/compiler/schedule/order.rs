@@ -22,16 +22,17 @@ pub(super) fn order(kernel: &Kernel) -> Vec<AxisId> {
     each_statement(&kernel.body, &mut |stmt, _| {
         if let Stmt::Store { index, .. } = stmt {
             vote(&mut votes, index, 32);
-        } else if let Stmt::Let(value) = stmt {
-            let op = &kernel.values[*value].op;
-            if let Op::Load { index, .. } = op {
-                vote(&mut votes, index, if operands.contains(value) { 1 } else { 16 });
-            } else if let Op::Dot(lhs, rhs, axis) = op {
-                // A result's columns come from the right operand.
-                let (lhs, rhs) = (&kernel.values[*lhs].ty.axes, &kernel.values[*rhs].ty.axes);
-                for free in rhs.iter().filter(|a| a != axis && !lhs.contains(*a)) {
-                    votes[free.at()] += 8;
-                }
+        }
+        let Stmt::Let(value) = stmt else { return };
+        let op = &kernel.values[*value].op;
+        if let Op::Load { index, .. } = op {
+            vote(&mut votes, index, if operands.contains(value) { 1 } else { 16 });
+        }
+        // A result's columns come from the right operand.
+        if let Op::Dot(lhs, rhs, axis) = op {
+            let (lhs, rhs) = (&kernel.values[*lhs].ty.axes, &kernel.values[*rhs].ty.axes);
+            for free in rhs.iter().filter(|a| a != axis && !lhs.contains(*a)) {
+                votes[free.at()] += 8;
             }
         }
     });

@@ -5,7 +5,7 @@
 //! other is kept in a buffer, whose axes are those that definition and uses do not share a loop over.
 
 use super::runs::{DotPlan, Item, Segment, is_in_memory};
-use super::{Buffer, BufferId, Dot, Node, Operand, Reduction, Schedule, bounds, is_leaf, operands};
+use super::{Buffer, BufferId, Dot, Node, Operand, Reduction, Schedule, bounds, is_leaf, operands, reduced};
 use crate::ir::{AxisId, Index, Kernel, Op, ReduceOp, ValueId, VarId};
 use std::collections::{HashMap, HashSet};
 
@@ -250,7 +250,7 @@ impl Placer<'_> {
         match item {
             Item::Let(value) => {
                 operands(self.kernel, *value).into_iter().for_each(|v| self.need(v));
-                match self.kernel.values[*value].op.reduction() {
+                match reduced(self.kernel, *value) {
                     Some((_, axis)) => self.accumulate(*value, axis),
                     None => self.compute(self.scopes.len() - 1, *value),
                 }
@@ -312,10 +312,10 @@ impl Placer<'_> {
         }
         let ty = &self.kernel.values[value].ty;
         let axes = self.order.iter().copied().filter(|axis| ty.axes.contains(*axis)).collect();
-        let extreme = |op: &Op| {
-            if let Op::Reduce(ReduceOp::Argmax | ReduceOp::Argmin, of, _) = op { Some(*of) } else { None }
-        };
-        let of = extreme(&self.kernel.values[value].op).map(|of| self.kernel.values[of].ty.elem);
+        let is_index =
+            matches!(self.kernel.values[value].op, Op::Reduce(ReduceOp::Argmax | ReduceOp::Argmin, ..));
+        let of =
+            reduced(self.kernel, value).filter(|_| is_index).map(|(of, _)| self.kernel.values[of].ty.elem);
         let buffer = self.buffer(axes, ty.elem, of, Some(shared));
         self.kept.insert(value, buffer);
         buffer

@@ -1,7 +1,7 @@
 //! A schedule in words: what `name::explain()` says.
 
 use super::{BufferId, Dot, Node, Operand, Schedule};
-use crate::ir::{AxisId, Index, Kernel, Op, ValueId};
+use crate::ir::{AxisId, Callee, Index, Kernel, Op, ValueId};
 use std::fmt::{Display, Formatter, Result, Write};
 
 impl Display for Schedule {
@@ -125,7 +125,17 @@ fn describe(kernel: &Kernel, value: ValueId) -> String {
             format!("if {} then {} else {}", name(condition), name(then), name(otherwise))
         }
         Op::Cast(of) => format!("cast {}", name(of)),
-        Op::Call(_, args) => format!("call on {}", args.iter().map(name).collect::<Vec<_>>().join(", ")),
+        Op::Call(callee, args) => {
+            let args = args.iter().map(name).collect::<Vec<_>>().join(", ");
+            match callee {
+                Callee::Path(path) => {
+                    let parts: Vec<String> =
+                        path.segments.iter().map(|part| part.ident.to_string()).collect();
+                    format!("call {} on {args}", parts.join("::"))
+                }
+                Callee::Param(id) => format!("call {} on {args}", kernel.functions[*id].name),
+            }
+        }
         Op::Reduce(op, of, axis) => {
             format!("{} over {} of {}", format!("{op:?}").to_lowercase(), key(axis), name(of))
         }

@@ -305,14 +305,14 @@ impl Cutter<'_> {
         let (dot, first) = if is_single_dot(value) {
             (value, None)
         } else if let Op::Binary(BinaryOp::Add, lhs, rhs) = self.kernel.values[value].op {
-            match (is_single_dot(lhs), is_single_dot(rhs)) {
-                (_, true) => (rhs, Some(lhs)),
-                (true, false) => (lhs, Some(rhs)),
-                (false, false) => return None,
-            }
+            let (dot, other) = if is_single_dot(rhs) { (rhs, lhs) } else { (lhs, rhs) };
+            (dot, Some(other))
         } else {
             return None;
         };
+        if !is_single_dot(dot) {
+            return None;
+        }
         let is_here = lets.contains_key(&value) && self.uses[value.at()] == 1;
         if !is_here || self.kernel.values[dot].ty != self.kernel.vars[var].ty {
             return None;
