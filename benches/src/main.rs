@@ -23,7 +23,7 @@ use tilewright::prelude::*;
 /// A row's call, outputs and all.
 pub type Call = Box<dyn FnMut() -> Result<(), Error>>;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let mut rows = rows();
     rows.extend(model::rows()?);
     let mut out = std::io::stdout().lock();
