@@ -49,7 +49,8 @@ impl Tokenizer {
         encoding.get_ids().iter().map(|&id| Ok(i32::try_from(id)?)).collect()
     }
 
-    /// All sentences in batches of at most `max_sentences`, longest first, so that little is padding.
+    /// All sentences in batches of at most `max_sentences`, longest first. Where the next one is less
+    /// than half as long as the first of its batch, a new one begins: less than half is padding.
     ///
     /// # Errors
     /// If the tokenizer fails.
@@ -62,13 +63,22 @@ impl Tokenizer {
             sentences.iter().map(|s| self.encode(s.as_ref())).collect::<Result<_, _>>()?;
         let mut order: Vec<usize> = (0..encoded.len()).collect();
         order.sort_by_key(|&at| std::cmp::Reverse(encoded[at].len()));
-        Ok(order.chunks(max_sentences.max(1)).map(|chunk| Batch::new(chunk, &encoded)).collect())
+        let mut batches = Vec::new();
+        let mut rest = order.as_slice();
+        while let Some(&longest) = rest.first() {
+            let fits = |&&at: &&usize| 2 * encoded[at].len() >= encoded[longest].len();
+            let count = rest.iter().take(max_sentences.max(1)).take_while(fits).count();
+            let (batch, others) = rest.split_at(count);
+            batches.push(Batch::new(batch, &encoded));
+            rest = others;
+        }
+        Ok(batches)
     }
 }
 
 impl Batch {
     fn new(sentences: &[usize], encoded: &[Vec<i32>]) -> Self {
-        let width = sentences.iter().map(|&at| encoded[at].len()).max().unwrap_or(0);
+        let width = sentences.first().map_or(0, |&longest| encoded[longest].len());
         let mut ids = vec![0; sentences.len() * width];
         for (row, &at) in ids.chunks_mut(width.max(1)).zip(sentences) {
             row[..encoded[at].len()].copy_from_slice(&encoded[at]);
