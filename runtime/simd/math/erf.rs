@@ -66,12 +66,16 @@ pub fn gelu<S: Simd>(x: S::F32) -> S::F32 {
     // (t - 4)/(t + 4) = 2 t/(t + 4) - 1, where small t keep their digits
     let q = t.div(t.add(all::<S>(4.0)));
     let p = polynomial(q.mul_add(all::<S>(2.0), all::<S>(-1.0)), TAIL);
-    // x >= 0: x (1 - Φ(-t)), where 1/(t + 4) = (1 - q)/4
-    let r = q.mul_add(all::<S>(-0.25), all::<S>(0.25)).mul(p);
-    let upper = all::<S>(1.0).sub(S::scale(r.mul_add(s, r), n)).mul(x);
-    // x < 0: -t Φ(-t), scaled last
-    let q = q.mul(p).neg();
-    let lower = S::scale(q.mul_add(s, q), n);
-    let far = S::F32::select(x.lt(all::<S>(0.0)), lower, upper);
+    // x < 0: -t Φ(-t), scaled last, and 0 before that where it is too small for a subnormal: scaling
+    // into the subnormals costs a hundred cycles
+    let negative = x.lt(all::<S>(0.0));
+    let lower = q.mul(p).neg();
+    let lower = S::F32::select(t.lt(all::<S>(14.5)), lower, lower.mul(all::<S>(0.0)));
+    // x >= 0: x (1 - Φ(-t)), where 1/(t + 4) = (1 - q)/4; less than 2^-64 of 1 is nothing
+    let upper = q.mul_add(all::<S>(-0.25), all::<S>(0.25)).mul(p);
+    let part = S::F32::select(negative, lower, upper);
+    let n = S::F32::select(negative, n, S::clamp(n, -64.0, 0.0));
+    let part = S::scale(part.mul_add(s, part), n);
+    let far = S::F32::select(negative, part, all::<S>(1.0).sub(part).mul(x));
     S::F32::select(t.lt(all::<S>(1.0)), near, far)
 }
