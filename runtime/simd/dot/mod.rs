@@ -1,51 +1,53 @@
-//! Matrix products: packing and register-blocked microkernels.
-//!
-//! Every product is `c[i, j] (+)= Σ_p a(i, p) · b(j, p)`. Operands lie in memory with any strides; a right
-//! operand that many programs share is packed once per launch ([`Packed`]). The structure is that of
-//! Goto and van de Geijn (Anatomy of High-Performance Matrix Multiplication, 2008): the right operand in
-//! panels of a few vectors' width that stay in L1, a left block that stays in L2, and a microkernel that
-//! keeps its part of `c` in registers.
+//! Matrix products: packing and register-blocked microkernels, plain functions per instruction set.
 //!
 //! ```text
-//!            panel 0   panel 1              right operand, packed: [panel][k][width]
-//!           ┌───────┬───────┬──
-//!         k │       │       │
-//!           └───────┴───────┴──
-//!      ┌──┐ ┌───────┬───────┬──
-//!  ROWS│  │ │ registers     │              c
-//!      └──┘ └───────┴───────┴──
+//!            j ->                     the right operand as panels, each [k][panel width]:
+//!          +--------+                 packed once per launch (Packed), or rows of a tensor whose
+//!          |  b     | p               j is contiguous, or packed here into the scratch memory
+//!          +--------+
+//!  +----+  +--------+
+//!  | a  |  |  c     | i               the left operand as rows `ROW` apart in the scratch memory,
+//!  +----+  +--------+                 so that a microkernel has one pointer and constant offsets
+//!    p
 //! ```
 //!
-//! The functions are plain: generated code calls them, and they are as fast in a user's debug build as the
-//! library was compiled.
+//! A microkernel keeps a few rows by one panel of `c` in registers. Few rows (or columns)
+//! against an operand whose contracted axis is contiguous are inner products, unpacked.
+//! f16, bf16 and small integers are widened while they are packed or loaded.
 
-mod buffer;
-mod float;
-mod lanes;
-mod pack;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod inner;
+mod kernels;
+mod layout;
+mod memory;
+mod micro;
 mod packed;
+mod portable;
+mod product;
+mod register;
 #[cfg(test)]
 mod tests;
 
-#[cfg(target_arch = "x86_64")]
-use super::{Avx2, Avx512};
-use super::{InstructionSet, Portable};
+use super::InstructionSet;
 use crate::element::{Element, Kind};
-use buffer::Buffer;
+pub use memory::Scratch;
+pub use packed::{Packed, PackedTile, panel_width};
+use product::{Problem, product};
 
-pub use packed::{Packed, PackedTile};
-
-/// An operand in memory: element `(free, contracted)` lies at `ptr + free * self.free + contracted *
-/// self.contracted`, counted in elements of `kind`.
+/// An operand in memory: element `(f, c)` is at `ptr + f · free + c · contracted`, counted in elements;
+/// strides may be 0 or negative.
 #[derive(Clone, Copy, Debug)]
 pub struct Strided {
-    /// Element (0, 0).
+    /// Element `(0, 0)`, aligned for its type.
     pub ptr: *const u8,
-    /// Element type.
+    /// The type of the elements.
     pub kind: Kind,
-    /// Stride of the axis that the result keeps.
+    /// The stride of the axis that stays: rows of the left operand, columns of the right.
     pub free: isize,
-    /// Stride of the axis that is contracted.
+    /// The stride of the axis that is summed over.
     pub contracted: isize,
 }
 
@@ -64,117 +66,112 @@ impl Strided {
     /// The same operand from element `(free, contracted)` on.
     #[must_use]
     pub fn at(self, free: usize, contracted: usize) -> Strided {
-        let elements = free.cast_signed() * self.free + contracted.cast_signed() * self.contracted;
-        let ptr = self.ptr.wrapping_offset(elements * self.kind.size().cast_signed());
-        Strided { ptr, ..self }
+        let elements = free as isize * self.free + contracted as isize * self.contracted;
+        Strided { ptr: self.ptr.wrapping_offset(elements * self.kind.size() as isize), ..self }
+    }
+
+    /// The same elements with the axes exchanged.
+    pub(super) fn transposed(self) -> Strided {
+        Strided { free: self.contracted, contracted: self.free, ..self }
     }
 }
 
-/// A right operand.
+/// The right operand of [`dot_f32`].
 #[derive(Clone, Copy, Debug)]
 pub enum Operand {
-    /// In place; packed on the fly where that pays.
+    /// In memory, as it is.
     Strided(Strided),
-    /// Packed before the launch's programs ran.
+    /// Packed once for many products.
     Packed(PackedTile),
 }
 
-/// Reused memory of one thread: the panels of a product.
-#[derive(Debug, Default)]
-pub struct Scratch {
-    left: Buffer,
-    right: Buffer,
-}
-
-/// Rows and columns of the result, length of the contracted axis.
-#[derive(Clone, Copy, Debug)]
-struct Shape {
-    m: usize,
-    n: usize,
-    k: usize,
-}
-
-/// How many columns a packed panel has: blocks of the right operand's free axis begin at multiples of it.
-///
-/// ```
-/// use tilewright::simd::{InstructionSet, dot::panel_width};
-/// assert!(panel_width(InstructionSet::Scalar).is_power_of_two());
-/// ```
-#[must_use]
-pub fn panel_width(isa: InstructionSet) -> usize {
-    match isa {
-        InstructionSet::Scalar => 8,
-        InstructionSet::Avx2 => 16,
-        InstructionSet::Avx512 => 32,
+impl From<Strided> for Operand {
+    fn from(strided: Strided) -> Operand {
+        Operand::Strided(strided)
     }
 }
 
-/// Declares one copy of a generic body for each instruction set, and the function that chooses.
-macro_rules! per_instruction_set {
-    ($(#[$doc:meta])* $vis:vis unsafe fn $name:ident ( $($arg:ident : $ty:ty),* ) = $scalar:path; $a:path; $b:path) => {
+impl From<PackedTile> for Operand {
+    fn from(tile: PackedTile) -> Operand {
+        Operand::Packed(tile)
+    }
+}
+
+/// `c[i·ldc + j] = (accumulate ? c[i·ldc + j] : 0) + Σ_p a(i, p) · b(j, p)` for `i < m`, `j < n`,
+/// `p < k`. Operands are f32, f16 or bf16; sums are f32, in an order that the instruction set chooses.
+/// Only those elements of `c` are written.
+///
+/// ```
+/// use tilewright::simd::InstructionSet;
+/// use tilewright::simd::dot::{Operand, Scratch, Strided, dot_f32};
+///
+/// let (a, b, mut c) = ([1.0f32, 2.0], [3.0f32, 4.0, 5.0, 6.0], [0.0f32; 2]);
+/// let (a, b) = (Strided::new(a.as_ptr(), 2, 1), Strided::new(b.as_ptr(), 1, 2));
+/// let isa = InstructionSet::Scalar;
+/// // SAFETY: one row of two elements, two by two, one row of two; no `c` is an operand.
+/// unsafe { dot_f32(isa, 1, 2, 2, a, Operand::Strided(b), c.as_mut_ptr(), 2, false, &mut Scratch::new()) };
+/// assert_eq!(c, [13.0, 16.0]);
+/// ```
+///
+/// # Safety
+/// The processor has `isa`; the named elements of `a` and `b` are readable, those of `c` writable (and
+/// initialised if `accumulate`), `c` overlaps neither operand, `ldc >= n`. A packed `b` reaches to
+/// column `n` and contracted index `k`.
+///
+/// # Panics
+/// An operand is of another kind.
+#[expect(clippy::too_many_arguments, reason = "a matrix product has these")]
+pub unsafe fn dot_f32(
+    isa: InstructionSet,
+    m: usize,
+    n: usize,
+    k: usize,
+    a: Strided,
+    b: Operand,
+    c: *mut f32,
+    ldc: usize,
+    accumulate: bool,
+    scratch: &mut Scratch,
+) {
+    // SAFETY: the same contract.
+    unsafe { product(isa, &Problem { m, n, k, a, b, c, ldc, accumulate }, scratch) }
+}
+
+macro_rules! dots {
+    ($($(#[$doc:meta])* $name:ident: $T:ty as $Sum:ty;)*) => {$(
         $(#[$doc])*
-        #[expect(clippy::too_many_arguments, reason = "a product has two operands, a result and their sizes")]
-        $vis unsafe fn $name(isa: InstructionSet, $($arg: $ty),*) {
-            #[cfg(target_arch = "x86_64")]
-            super::with_avx2! {
-                unsafe fn avx2($($arg: $ty),*) {
-                    // SAFETY: the caller's obligations are the body's.
-                    unsafe { $a($($arg),*) }
-                }
-            }
-            #[cfg(target_arch = "x86_64")]
-            super::with_avx512! {
-                unsafe fn avx512($($arg: $ty),*) {
-                    // SAFETY: the caller's obligations are the body's.
-                    unsafe { $b($($arg),*) }
-                }
-            }
-            match isa {
-                // SAFETY: the caller's obligations are the body's.
-                InstructionSet::Scalar => unsafe { $scalar($($arg),*) },
-                #[cfg(target_arch = "x86_64")]
-                // SAFETY: as above; the caller names an instruction set that the processor has.
-                InstructionSet::Avx2 => unsafe { avx2($($arg),*) },
-                #[cfg(target_arch = "x86_64")]
-                // SAFETY: as above.
-                InstructionSet::Avx512 => unsafe { avx512($($arg),*) },
-                #[cfg(not(target_arch = "x86_64"))]
-                // SAFETY: the caller's obligations are the body's.
-                InstructionSet::Avx2 | InstructionSet::Avx512 => unsafe { $scalar($($arg),*) },
-            }
-        }
-    };
-}
-
-per_instruction_set! {
-    /// f32, f16 and bf16 operands (each of its own), computed in f32.
-    ///
-    /// # Safety
-    /// `m × k` elements of `a` and `n × k` of `b` are readable; `c[i * ldc + j]` is writable for `i < m`,
-    /// `j < n`, initialised if `accumulate`, and overlaps neither operand; `isa` is available.
-    pub unsafe fn dot_f32(m: usize, n: usize, k: usize, a: Strided, b: Operand, c: *mut f32, ldc: usize, accumulate: bool, scratch: &mut Scratch)
-        = float::product::<Portable, 4, 2>; float::product::<Avx2, 6, 2>; float::product::<Avx512, 12, 2>
-}
-
-macro_rules! lane_products {
-    ($($(#[$doc:meta])* $name:ident: $T:ty;)*) => {$(
-        per_instruction_set! {
-            $(#[$doc])*
-            ///
-            /// # Safety
-            /// As for [`dot_f32`].
-            pub unsafe fn $name(m: usize, n: usize, k: usize, a: Strided, b: Strided, c: *mut $T, ldc: usize, accumulate: bool, scratch: &mut Scratch)
-                = lanes::product::<Portable, $T>; lanes::product::<Avx2, $T>; lanes::product::<Avx512, $T>
+        ///
+        /// # Safety
+        /// As [`dot_f32`].
+        ///
+        /// # Panics
+        /// An operand is of another kind.
+        #[expect(clippy::too_many_arguments, reason = "a matrix product has these")]
+        pub unsafe fn $name(
+            isa: InstructionSet,
+            m: usize,
+            n: usize,
+            k: usize,
+            a: Strided,
+            b: Strided,
+            c: *mut $T,
+            ldc: usize,
+            accumulate: bool,
+            scratch: &mut Scratch,
+        ) {
+            let (b, c) = (Operand::Strided(b), c.cast::<$Sum>());
+            // SAFETY: the same contract; where the types differ they have the same size and bits.
+            unsafe { product(isa, &Problem { m, n, k, a, b, c, ldc, accumulate }, scratch) }
         }
     )*};
 }
-lane_products! {
-    /// f64 operands.
-    dot_f64: f64;
-    /// i8, u8, i16, u16 and i32 operands; sums wrap.
-    dot_i32: i32;
-    /// u32 operands; sums wrap.
-    dot_u32: u32;
-    /// i64 operands; sums wrap.
-    dot_i64: i64;
+dots! {
+    /// [`dot_f32`] for f64.
+    dot_f64: f64 as f64;
+    /// [`dot_f32`] for i8, u8, i16, u16 and i32 operands, in any mixture; sums are i32 and wrap.
+    dot_i32: i32 as i32;
+    /// [`dot_f32`] for i64; sums wrap.
+    dot_i64: i64 as i64;
+    /// [`dot_f32`] for u32; sums wrap.
+    dot_u32: u32 as i32;
 }

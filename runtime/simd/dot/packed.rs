@@ -1,62 +1,74 @@
-//! A right operand packed once per launch and shared by all programs.
+//! A right operand packed once for all programs of a launch.
 
-use super::buffer::Buffer;
-use super::{Operand, Strided, pack, panel_width};
-#[cfg(target_arch = "x86_64")]
-use crate::simd::{Avx2, Avx512};
-use crate::simd::{InstructionSet, Portable};
+use super::kernels::Number;
+use super::layout::lay_out;
+use super::memory::{Buffer, give, take};
+use super::{Operand, Strided};
+use crate::simd::InstructionSet;
 use rayon::prelude::*;
 use smallvec::SmallVec;
-use std::sync::Mutex;
 
-/// Buffers that no launch uses: the steady state neither allocates nor faults pages.
-static IDLE: Mutex<Vec<Buffer>> = Mutex::new(Vec::new());
-
-/// Panels `[batch][panel][k][width]` of a right operand, widened to f32.
-#[derive(Debug)]
-pub struct Packed {
-    panels: Buffer,
-    base: *const f32,
-    isa: InstructionSet,
-    source: Strided,
-    batches: SmallVec<[(usize, isize); 4]>,
-    n: usize,
-    k: usize,
+/// Columns of a panel of [`Packed`] operands: block sizes of columns should be multiples of it.
+///
+/// ```
+/// use tilewright::simd::{InstructionSet, dot::panel_width};
+/// assert!(panel_width(InstructionSet::Scalar) > 0);
+/// ```
+#[must_use]
+pub fn panel_width(isa: InstructionSet) -> usize {
+    f32::kernels(isa).width()
 }
 
-// SAFETY: the panels are written while `Packed` is made and only read afterwards; the source pointer is
-// followed only by whoever answers for the operand.
-unsafe impl Sync for Packed {}
-// SAFETY: as above.
-unsafe impl Send for Packed {}
+/// Fewer elements than this are packed by the calling thread: waking another takes longer.
+const WORTH_SHARING: usize = 1 << 16;
 
-/// A part of a [`Packed`] operand: from some column and depth on.
-#[derive(Clone, Copy, Debug)]
-pub struct PackedTile {
-    ptr: *const f32,
-    /// Floats from one panel to the next.
-    panel: usize,
+/// Right operands of f32 products as panels `[batch][panel][k][panel width]`, widened to f32.
+#[derive(Debug)]
+pub struct Packed {
+    buffer: Option<Buffer>,
+    source: Strided,
+    batches: Batches,
+    panels: usize,
+    n: usize,
+    k: usize,
     width: usize,
 }
 
-impl PackedTile {
-    /// The first float of panel `j` counted from this tile's first column.
-    pub(super) fn panel(self, j: usize) -> *const f32 {
-        self.ptr.wrapping_add(j * self.panel)
-    }
+/// Lengths and strides of batch axes, outermost first.
+type Batches = SmallVec<[(usize, isize); 4]>;
 
-    /// The same columns from depth `k` on.
-    pub(super) fn deeper(self, k: usize) -> PackedTile {
-        PackedTile { ptr: self.ptr.wrapping_add(k * self.width), ..self }
+/// The source of operand `batch`, counted row-major.
+fn of_batch(source: Strided, batches: &[(usize, isize)], mut batch: usize) -> Strided {
+    let mut elements = 0;
+    for (length, stride) in batches.iter().rev() {
+        elements += (batch % length) as isize * stride;
+        batch /= length;
     }
+    Strided { ptr: source.ptr.wrapping_offset(elements * source.kind.size() as isize), ..source }
 }
 
 impl Packed {
-    /// Packs `n × k` elements for every batch index; `batches` gives each batch axis' length and stride,
-    /// outermost first. Panels are packed in parallel.
+    /// Packs `n` columns by `k` contracted elements (f32, f16 or bf16), in parallel in the current rayon
+    /// pool. `batches` are lengths and strides (in elements) of up to four further axes, outermost
+    /// first: there is one operand for each combination of their indices.
+    ///
+    /// ```
+    /// use tilewright::simd::InstructionSet;
+    /// use tilewright::simd::dot::{Packed, Strided};
+    ///
+    /// let b = [1.0f32; 2 * 3 * 4];
+    /// let b = Strided::new(b.as_ptr(), 4, 1);
+    /// // SAFETY: two operands of three columns by four.
+    /// let packed = unsafe { Packed::pack(InstructionSet::Scalar, b, &[(2, 12)], 3, 4) };
+    /// let second = packed.tile(1, 0, 0);
+    /// # let _ = second;
+    /// ```
     ///
     /// # Safety
-    /// Those elements are readable for as long as `self` lives, and `isa` is available.
+    /// The processor has `isa`; all those elements are readable for as long as `self` lives.
+    ///
+    /// # Panics
+    /// The operand is of another kind.
     #[must_use]
     pub unsafe fn pack(
         isa: InstructionSet,
@@ -66,112 +78,90 @@ impl Packed {
         k: usize,
     ) -> Packed {
         let width = panel_width(isa);
-        let (panels, count) =
-            (n.div_ceil(width), batches.iter().map(|(length, _)| length).product::<usize>());
-        let floats = panels * k * width;
-        let mut memory = take(floats * count * size_of::<f32>());
-        let base = Shared(memory.reserve::<f32>(floats * count));
-        let one = |at: usize| {
-            let (batch, panel) = (at / panels, at % panels);
-            let from = offset(source, batches, batch).at(panel * width, 0);
-            let columns = width.min(n - panel * width);
-            // SAFETY: panel `at` of the buffer is this call's alone, and the caller vouches for the source.
-            unsafe { pack_panel(isa, from, columns, k, base.get().add(at * k * width), width) };
-        };
-        (0..panels * count).into_par_iter().with_min_len(1.max(16384 / (k * width).max(1))).for_each(one);
-        let base = base.get().cast_const();
-        Packed { panels: memory, base, isa, source, batches: batches.into(), n, k }
+        let count: usize = batches.iter().map(|(length, _)| length).product();
+        let panels = n.div_ceil(width);
+        let elements = [panels, k, width].into_iter().fold(count, usize::saturating_mul);
+        let buffer = take(elements.saturating_mul(size_of::<f32>()));
+        let job = Job { isa, source, batches, n, k, panels, width, to: buffer.pointer().cast() };
+        let all = 0..count * panels;
+        if elements < WORTH_SHARING {
+            // SAFETY: the caller's contract; the buffer has room for every panel.
+            all.for_each(|idx| unsafe { job.pack(idx) });
+        } else {
+            // SAFETY: as above; each panel is written once.
+            all.into_par_iter().for_each(|idx| unsafe { job.pack(idx) });
+        }
+        let batches = batches.into();
+        Packed { buffer: Some(buffer), source, batches, panels, n, k, width }
     }
 
-    /// The operand from column `j` and depth `k` on, of batch `batch` (row-major over the batch axes).
-    /// Where `j` begins no panel, the operand in place, which is slower and as right.
+    /// Operand `batch` (row-major over the batch axes) from column `j` and contracted index `k` on.
+    /// Where no panel begins at `j`, the operand in place: as right, and slower.
     #[must_use]
     pub fn tile(&self, batch: usize, j: usize, k: usize) -> Operand {
-        let width = panel_width(self.isa);
-        if !j.is_multiple_of(width) {
-            return Operand::Strided(offset(self.source, &self.batches, batch).at(j, k));
+        debug_assert!(j <= self.n && k <= self.k, "({j}, {k}) is outside of {} by {}", self.n, self.k);
+        if !j.is_multiple_of(self.width) {
+            return Operand::Strided(of_batch(self.source, &self.batches, batch).at(j, k));
         }
-        let panel = self.k * width;
-        let at = (batch * self.n.div_ceil(width) + j / width) * panel + k * width;
-        Operand::Packed(PackedTile { ptr: self.base.wrapping_add(at), panel, width })
+        let panel = self.k * self.width;
+        let at = (batch * self.panels + j / self.width) * panel + k * self.width;
+        let base = self.buffer.as_ref().map_or(std::ptr::null(), |buffer| buffer.pointer().cast_const());
+        let ptr = base.cast::<f32>().wrapping_add(at);
+        Operand::Packed(PackedTile { ptr, panel, width: self.width })
     }
 }
 
 impl Drop for Packed {
     fn drop(&mut self) {
-        let buffer = std::mem::take(&mut self.panels);
-        if let Ok(mut idle) = IDLE.lock()
-            && idle.len() < 16
-        {
-            idle.push(buffer);
+        if let Some(buffer) = self.buffer.take() {
+            give(buffer);
         }
     }
 }
 
-/// The smallest idle buffer that is large enough, or an empty one.
-fn take(bytes: usize) -> Buffer {
-    let Ok(mut idle) = IDLE.lock() else { return Buffer::default() };
-    let fits = idle.iter().enumerate().filter(|(_, buffer)| buffer.bytes() >= bytes);
-    let best = fits.min_by_key(|(_, buffer)| buffer.bytes()).map(|(at, _)| at);
-    best.map_or_else(Buffer::default, |at| idle.swap_remove(at))
+/// A part of a [`Packed`] operand, valid while that lives. It knows the width of its panels, so any
+/// instruction set can read it; the one it was packed for is fastest.
+#[derive(Clone, Copy, Debug)]
+pub struct PackedTile {
+    /// Its first element.
+    pub(super) ptr: *const f32,
+    /// Elements from one panel to the next.
+    pub(super) panel: usize,
+    /// Columns of a panel.
+    pub(super) width: usize,
 }
 
-fn offset(source: Strided, batches: &[(usize, isize)], mut batch: usize) -> Strided {
-    let mut elements = 0;
-    for &(length, stride) in batches.iter().rev() {
-        elements += (batch % length).cast_signed() * stride;
-        batch /= length;
-    }
-    let bytes = elements * source.kind.size().cast_signed();
-    Strided { ptr: source.ptr.wrapping_offset(bytes), ..source }
-}
+// SAFETY: it is a pointer to memory that nobody writes while it is read, valid on any thread.
+unsafe impl Send for PackedTile {}
+// SAFETY: as above.
+unsafe impl Sync for PackedTile {}
 
-#[derive(Clone, Copy)]
-struct Shared(*mut f32);
-// SAFETY: every task writes a panel of its own.
-unsafe impl Sync for Shared {}
-impl Shared {
-    fn get(self) -> *mut f32 {
-        self.0
-    }
-}
-
-/// # Safety
-/// As for `pack::panel`; `isa` is available.
-unsafe fn pack_panel(
+/// What the threads that pack share.
+struct Job<'a> {
     isa: InstructionSet,
-    from: Strided,
-    columns: usize,
+    source: Strided,
+    batches: &'a [(usize, isize)],
+    n: usize,
     k: usize,
-    to: *mut f32,
+    panels: usize,
     width: usize,
-) {
-    #[cfg(target_arch = "x86_64")]
-    crate::simd::with_avx2! {
-        unsafe fn avx2(from: Strided, columns: usize, k: usize, to: *mut f32, width: usize) {
-            // SAFETY: the caller's obligations.
-            unsafe { pack::panel::<Avx2>(from, columns, k, to, width) }
-        }
-    }
-    #[cfg(target_arch = "x86_64")]
-    crate::simd::with_avx512! {
-        unsafe fn avx512(from: Strided, columns: usize, k: usize, to: *mut f32, width: usize) {
-            // SAFETY: the caller's obligations.
-            unsafe { pack::panel::<Avx512>(from, columns, k, to, width) }
-        }
-    }
-    // SAFETY: the caller's obligations, and it names an instruction set that the processor has.
-    unsafe {
-        match isa {
-            #[cfg(target_arch = "x86_64")]
-            InstructionSet::Avx2 => avx2(from, columns, k, to, width),
-            #[cfg(target_arch = "x86_64")]
-            InstructionSet::Avx512 => avx512(from, columns, k, to, width),
-            #[cfg(not(target_arch = "x86_64"))]
-            InstructionSet::Avx2 | InstructionSet::Avx512 => {
-                pack::panel::<Portable>(from, columns, k, to, width)
-            }
-            InstructionSet::Scalar => pack::panel::<Portable>(from, columns, k, to, width),
-        }
+    to: *mut f32,
+}
+
+// SAFETY: threads read the source, which nobody writes, and each writes panels of its own.
+unsafe impl Sync for Job<'_> {}
+
+impl Job<'_> {
+    /// Packs panel `idx`, counted over all batches.
+    ///
+    /// # Safety
+    /// The panel's columns are readable and its place is writable, by nobody else at the time.
+    unsafe fn pack(&self, idx: usize) {
+        let (batch, column) = (idx / self.panels, idx % self.panels * self.width);
+        let source = of_batch(self.source, self.batches, batch).at(column, 0);
+        let to = self.to.wrapping_add(idx * self.k * self.width);
+        let size = (self.k, self.width.min(self.n - column));
+        // SAFETY: the caller's contract.
+        unsafe { lay_out(self.isa, source.transposed(), size, to, self.width) }
     }
 }

@@ -1,164 +1,303 @@
-//! Products against plain loops: every kind, instruction set, ragged size and layout.
+//! Claims about products: equal to three loops, and nothing else is touched.
 
 use super::*;
+use crate::element::Element;
 use half::{bf16, f16};
 
-const SIZES: [usize; 14] = [0, 1, 2, 3, 5, 8, 15, 16, 17, 31, 33, 64, 65, 100];
+const SIZES: [usize; 18] = [0, 1, 2, 3, 5, 7, 8, 15, 16, 17, 31, 33, 47, 48, 49, 64, 65, 100];
 
+/// Numbers that look random.
 struct Random(u64);
 
 impl Random {
-    fn below(&mut self, n: u64) -> u64 {
+    fn below(&mut self, n: usize) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % n
+        ((self.0 >> 33) as usize) % n
     }
     fn size(&mut self) -> usize {
-        SIZES[self.below(if cfg!(miri) { 8 } else { SIZES.len() as u64 }) as usize]
+        SIZES[self.below(if cfg!(miri) { 11 } else { SIZES.len() })]
     }
 }
 
-/// `rows × k` elements somewhere at the very end of an allocation, with strides of one of four layouts.
-fn operand<E: Element>(
-    random: &mut Random,
-    rows: usize,
-    k: usize,
-    make: impl Fn(i64) -> E,
-) -> (Vec<E>, Strided, Vec<E>) {
-    let values: Vec<E> = (0..rows * k).map(|_| make(random.below(64) as i64 - 32)).collect();
-    let (free, contracted) = match random.below(4) {
-        0 => (k as isize, 1),
-        1 => (1, rows as isize),
-        2 => (k as isize * 3, 3),
-        _ => (-(k as isize), -1),
-    };
-    let places: Vec<isize> =
-        (0..rows * k).map(|at| (at / k) as isize * free + (at % k) as isize * contracted).collect();
-    let lowest = places.iter().copied().min().unwrap_or(0);
-    let highest = places.iter().copied().max().unwrap_or(-1);
-    let mut memory = vec![E::default(); (highest - lowest + 1) as usize];
-    for (value, place) in values.iter().zip(&places) {
-        memory[(place - lowest) as usize] = *value;
+/// What sums are checked in: small integers in floats, so that every order of summation is exact;
+/// integers of all sizes, which wrap.
+trait Sum: Element {
+    const GUARD: Self;
+    fn plus(self, l: Self, r: Self) -> Self;
+}
+
+macro_rules! sums {
+    ($($T:ty: $guard:expr, |$s:ident, $l:ident, $r:ident| $plus:expr;)*) => {$(
+        impl Sum for $T {
+            const GUARD: $T = $guard;
+            fn plus(self, $l: $T, $r: $T) -> $T {
+                let $s = self;
+                $plus
+            }
+        }
+    )*};
+}
+sums! {
+    f32: -77.0, |s, l, r| s + l * r;
+    f64: -77.0, |s, l, r| s + l * r;
+    i32: -77, |s, l, r| s.wrapping_add(l.wrapping_mul(r));
+    u32: 77, |s, l, r| s.wrapping_add(l.wrapping_mul(r));
+    i64: -77, |s, l, r| s.wrapping_add(l.wrapping_mul(r));
+}
+
+trait Sample: Element {
+    fn sample(random: &mut Random) -> Self;
+}
+macro_rules! samples {
+    ($($T:ty: |$x:ident| $e:expr;)*) => {$(
+        impl Sample for $T {
+            fn sample(random: &mut Random) -> $T {
+                let $x = random.below(1 << 31) as i64;
+                $e
+            }
+        }
+    )*};
+}
+samples! {
+    f32: |x| (x % 17 - 8) as f32;
+    f64: |x| (x % 17 - 8) as f64;
+    f16: |x| f16::from_f32((x % 17 - 8) as f32);
+    bf16: |x| bf16::from_f32((x % 17 - 8) as f32);
+    i8: |x| x as i8;
+    u8: |x| x as u8;
+    i16: |x| x as i16;
+    u16: |x| x as u16;
+    i32: |x| (x << 7) as i32;
+    u32: |x| (x << 7) as u32;
+    i64: |x| (x << 37) ^ (x << 3);
+}
+
+/// An operand that ends, and begins, where its memory does, so that AddressSanitizer and Miri see a
+/// read outside of it.
+struct Side<E> {
+    elements: Vec<E>,
+    first: isize,
+    free: isize,
+    contracted: isize,
+}
+
+impl<E: Sample> Side<E> {
+    fn new(random: &mut Random, free: usize, contracted: usize) -> Side<E> {
+        let (f, c) = (free as isize, contracted as isize);
+        let gap = random.below(3) as isize;
+        let strides = match random.below(9) {
+            0 | 1 => (c + gap, 1),
+            2 | 3 => (1, f + gap),
+            4 => (2 * c + gap, 2),
+            5 => (-(c + gap), 1),
+            6 => (1, -(f + gap)),
+            7 => (-2, 2 * f + gap),
+            _ => [(0, 1), (1, 0), (0, 0), (c, -1), (-1, f)][random.below(5)],
+        };
+        Side::with(random, (free, contracted), strides)
     }
-    let base = memory.as_ptr().wrapping_offset(-lowest);
-    (memory, Strided::new(base, free, contracted), values)
+
+    fn with(random: &mut Random, size: (usize, usize), (free, contracted): (isize, isize)) -> Side<E> {
+        let last = [(size.0, free), (size.1, contracted)].map(|(n, s)| n.saturating_sub(1) as isize * s);
+        let below: isize = last.into_iter().filter(|end| *end < 0).sum();
+        let above: isize = last.into_iter().filter(|end| *end > 0).sum();
+        let count = if size.0 * size.1 == 0 { 0 } else { above - below + 1 };
+        let elements: Vec<E> = (0..count).map(|_| E::sample(random)).collect();
+        Side { elements, first: -below, free, contracted }
+    }
+
+    fn strided(&self) -> Strided {
+        let ptr = self.elements.as_ptr().wrapping_offset(self.first).cast();
+        Strided { ptr, kind: E::KIND, free: self.free, contracted: self.contracted }
+    }
+
+    fn lane(&self, f: usize, c: usize) -> E::Lane {
+        let at = self.first + f as isize * self.free + c as isize * self.contracted;
+        self.elements[at as usize].to_lane()
+    }
+}
+
+/// Calls `dot` for a product with guards around it, and compares.
+fn check<C: Sum + Element<Lane = C>>(
+    (m, n, k): (usize, usize, usize),
+    random: &mut Random,
+    a: impl Fn(usize, usize) -> C,
+    b: impl Fn(usize, usize) -> C,
+    what: &str,
+    dot: impl FnOnce(*mut C, usize, bool),
+) {
+    let (ldc, accumulate) = (n + random.below(3) * 7, random.below(2) == 0);
+    let mut c = vec![C::GUARD; 20 + m * ldc + 20];
+    let mut expected = c.clone();
+    for i in 0..m {
+        for j in 0..n {
+            let first = if accumulate { C::GUARD } else { C::default() };
+            expected[20 + i * ldc + j] = (0..k).fold(first, |sum, p| sum.plus(a(i, p), b(j, p)));
+        }
+    }
+    dot(c[20..].as_mut_ptr(), ldc, accumulate);
+    let differs = (0..c.len()).find(|idx| c[*idx] != expected[*idx]);
+    if let Some(idx) = differs {
+        let at = idx as isize - 20;
+        panic!(
+            "{what}: {m}×{n}×{k}, ldc {ldc}, accumulate {accumulate}: c[{at}] is {:?}, not {:?}",
+            c[idx], expected[idx]
+        );
+    }
 }
 
 fn sets() -> impl Iterator<Item = InstructionSet> {
-    InstructionSet::ALL.into_iter().filter(|set| set.is_available())
+    InstructionSet::ALL.into_iter().filter(|isa| isa.is_available())
 }
 
-const GUARD: f32 = 12345.0;
-
-fn check_floats<E: Element<Lane = f32>>(seed: u64, make: fn(i64) -> E) {
-    let mut random = Random(seed);
-    for round in 0..if cfg!(miri) { 8 } else { 120 } {
-        let (m, n, k) = (random.size(), random.size(), random.size() * if round % 16 == 0 { 9 } else { 1 });
-        let (_a, left, a) = operand(&mut random, m, k, make);
-        let (_b, right, b) = operand(&mut random, n, k, make);
-        let (ldc, accumulate) = (n + random.below(3) as usize, random.below(2) == 0);
-        for isa in sets() {
-            for packed in [false, true] {
-                let mut c = vec![GUARD; m * ldc];
-                // SAFETY: the operand outlives the pack, and the set is available.
-                let pack = packed.then(|| unsafe { Packed::pack(isa, right, &[], n, k) });
-                let operand = pack.as_ref().map_or(Operand::Strided(right), |pack| pack.tile(0, 0, 0));
-                let scratch = &mut Scratch::default();
-                // SAFETY: operands and result have these sizes.
-                unsafe { dot_f32(isa, m, n, k, left, operand, c.as_mut_ptr(), ldc, accumulate, scratch) };
-                for (at, got) in c.iter().enumerate() {
-                    let (i, j) = (at / ldc.max(1), at % ldc.max(1));
-                    let sum: f64 = (0..k)
-                        .map(|p| {
-                            f64::from(a[i * k + p].to_lane())
-                                * if j < n { f64::from(b[j * k + p].to_lane()) } else { 0.0 }
-                        })
-                        .sum();
-                    let want = if j >= n {
-                        f64::from(GUARD)
-                    } else {
-                        sum + if accumulate { f64::from(GUARD) } else { 0.0 }
-                    };
-                    let near = (f64::from(*got) - want).abs() <= 1e-5 * (k as f64 + want.abs());
-                    assert!(near, "{isa:?} {m}×{n}×{k} packed {packed} at ({i}, {j}): {got} is not {want}");
+macro_rules! claims {
+    ($($claim:ident: $dot:ident, $C:ty, [$($A:ty, $B:ty);*], $wrap:expr;)*) => {$(
+        #[test]
+        fn $claim() {
+            for isa in sets() {
+                let random = &mut Random(7);
+                for _ in 0..if cfg!(miri) { 12 } else { 200 } {
+                    $({
+                        let (m, n, k) = (random.size(), random.size(), random.size());
+                        let (a, b) = (Side::<$A>::new(random, m, k), Side::<$B>::new(random, n, k));
+                        let strides = (a.free, a.contracted, b.free, b.contracted);
+                        let what = format!("{isa:?} {} {} {strides:?}", <$A>::NAME, <$B>::NAME);
+                        let read = (|i, p| a.lane(i, p), |j, p| b.lane(j, p));
+                        check::<$C>((m, n, k), random, read.0, read.1, &what, |c, ldc, accumulate| {
+                            let (a, b, scratch) = (a.strided(), $wrap(b.strided()), &mut Scratch::new());
+                            // SAFETY: the operands have these sizes, the instruction set is available.
+                            unsafe { $dot(isa, m, n, k, a, b, c, ldc, accumulate, scratch) }
+                        });
+                    })*
                 }
+            }
+        }
+    )*};
+}
+claims! {
+    products_in_f32_equal_three_loops: dot_f32, f32,
+        [f32, f32; f32, bf16; f16, f32; bf16, bf16; f16, f16; bf16, f16], Operand::Strided;
+    products_in_f64_equal_three_loops: dot_f64, f64, [f64, f64], std::convert::identity;
+    products_in_i32_equal_three_loops_and_wrap: dot_i32, i32,
+        [i32, i32; i8, u8; i16, u16; u8, i32; u16, i8], std::convert::identity;
+    products_in_i64_equal_three_loops_and_wrap: dot_i64, i64, [i64, i64], std::convert::identity;
+    products_in_u32_equal_three_loops_and_wrap: dot_u32, u32, [u32, u32], std::convert::identity;
+}
+
+#[test]
+fn deep_and_large_products_equal_three_loops() {
+    let sizes = [(3, 5, 700), (5, 3, 5000), (1, 9, 5000), (130, 40, 520), (20, 600, 300), (257, 7, 257)];
+    for isa in sets() {
+        let random = &mut Random(3);
+        for (m, n, k) in sizes.into_iter().take(if cfg!(miri) { 1 } else { sizes.len() }) {
+            for layout in 0..4 {
+                let strides = |f: usize, right: bool| {
+                    if right { (1, f as isize) } else { (k as isize, 1) }
+                };
+                let a = Side::<f32>::with(random, (m, k), strides(m, layout & 1 == 1));
+                let b = Side::<f32>::with(random, (n, k), strides(n, layout & 2 == 2));
+                let read = (|i, p| a.lane(i, p), |j, p| b.lane(j, p));
+                check(
+                    (m, n, k),
+                    random,
+                    read.0,
+                    read.1,
+                    &format!("{isa:?} {layout}"),
+                    |c, ldc, accumulate| {
+                        let (a, b) = (a.strided(), Operand::Strided(b.strided()));
+                        // SAFETY: the operands have these sizes, the instruction set is available.
+                        unsafe { dot_f32(isa, m, n, k, a, b, c, ldc, accumulate, &mut Scratch::new()) }
+                    },
+                );
             }
         }
     }
 }
 
-#[test]
-fn float_products_equal_plain_loops_and_stay_in_bounds() {
-    check_floats::<f32>(1, |x| x as f32 / 8.0);
-    check_floats::<f16>(2, |x| f16::from_f32(x as f32 / 8.0));
-    check_floats::<bf16>(3, |x| bf16::from_f32(x as f32 / 8.0));
+/// Packs two by three operands of `n` by `k`, and multiplies with a part of one of them.
+fn check_packed<E: Sample + Element<Lane = f32>>(
+    packs: InstructionSet,
+    isa: InstructionSet,
+    random: &mut Random,
+) {
+    let width = panel_width(packs);
+    let (n, k) = (1 + random.size(), 1 + random.size());
+    let strides = [(k as isize, 1), (1, 6 * n as isize)][random.below(2)];
+    let all = Side::<E>::with(random, (6 * n, k), strides);
+    let (outer, inner) = (3 * n as isize * all.free, n as isize * all.free);
+    // SAFETY: 2 × 3 operands of these sizes; the instruction set is available.
+    let packed = unsafe { Packed::pack(packs, all.strided(), &[(2, outer), (3, inner)], n, k) };
+    let batch = random.below(6);
+    // Now and then no panel begins at the first column.
+    let (j0, k0) = (random.below(n.div_ceil(width)) * width, random.below(k));
+    let j0 = if random.below(4) == 0 { random.below(n) } else { j0 };
+    let (m, n_part, k_part) = (random.size(), 1 + random.below(n - j0), 1 + random.below(k - k0));
+    let a = Side::<f32>::new(random, m, k_part);
+    let read = (|i, p| a.lane(i, p), |j, p| all.lane(batch * n + j0 + j, k0 + p));
+    let what = format!("{} packed for {packs:?} read by {isa:?}", E::NAME);
+    check((m, n_part, k_part), random, read.0, read.1, &what, |c, ldc, accumulate| {
+        let (a, b) = (a.strided(), packed.tile(batch, j0, k0));
+        // SAFETY: the operands have these sizes, the instruction set is available.
+        unsafe { dot_f32(isa, m, n_part, k_part, a, b, c, ldc, accumulate, &mut Scratch::new()) }
+    });
 }
 
-macro_rules! exact {
-    ($name:ident: $E:ty as $T:ty, $dot:ident, $make:expr) => {
-        #[test]
-        fn $name() {
-            let mut random = Random(9);
-            for _ in 0..if cfg!(miri) { 6 } else { 60 } {
-                let (m, n, k) = (random.size(), random.size(), random.size());
-                let (_a, left, a) = operand::<$E>(&mut random, m, k, $make);
-                let (_b, right, b) = operand::<$E>(&mut random, n, k, $make);
-                for isa in sets() {
-                    let mut c = vec![3 as $T; m * n];
-                    let scratch = &mut Scratch::default();
-                    // SAFETY: operands and result have these sizes.
-                    unsafe { $dot(isa, m, n, k, left, right, c.as_mut_ptr(), n, true, scratch) };
-                    for (at, got) in c.iter().enumerate() {
-                        let products =
-                            (0..k).map(|p| (a[at / n * k + p] as i64).wrapping_mul(b[at % n * k + p] as i64));
-                        let want = products.fold(3i64, i64::wrapping_add) as $T;
-                        assert_eq!(*got, want, "{isa:?} {m}×{n}×{k}");
-                    }
-                }
-            }
+#[test]
+fn packed_operands_are_read_by_every_instruction_set_in_slices_and_batches() {
+    for (packs, isa) in sets().flat_map(|packs| sets().map(move |isa| (packs, isa))) {
+        let random = &mut Random(11);
+        for _ in 0..if cfg!(miri) { 5 } else { 60 } {
+            check_packed::<f32>(packs, isa, random);
+            check_packed::<bf16>(packs, isa, random);
+            check_packed::<f16>(packs, isa, random);
         }
-    };
+    }
 }
-exact!(f64_products_are_exact_on_integers: f64 as f64, dot_f64, |x| x as f64);
-exact!(i32_products_wrap: i32 as i32, dot_i32, |x| (x as i32).wrapping_mul(40_000_003));
-exact!(i8_products_widen: i8 as i32, dot_i32, |x| x as i8);
-exact!(u8_products_widen: u8 as i32, dot_i32, |x| x as u8);
-exact!(i64_products_wrap: i64 as i64, dot_i64, |x| x.wrapping_mul(4_000_000_000_000_000_003));
-exact!(u32_products_wrap: u32 as u32, dot_u32, |x| (x as u32).wrapping_mul(40_000_003));
 
 #[test]
-fn slices_of_a_packed_operand_are_its_parts() {
-    let mut random = Random(4);
-    let (n, k, batches) = (70, 90, 3);
-    let b: Vec<f32> = (0..batches * n * k).map(|_| random.below(64) as f32).collect();
-    let a: Vec<f32> = (0..5 * k).map(|_| random.below(64) as f32).collect();
+fn large_operands_are_packed_by_several_threads() {
+    let (n, k) = if cfg!(miri) { (20, 8) } else { (300, 400) };
+    let random = &mut Random(5);
+    let b = Side::<f32>::with(random, (n, k), (k as isize, 1));
+    let a = Side::<f32>::with(random, (9, k), (k as isize, 1));
     for isa in sets() {
-        let source = Strided::new(b.as_ptr(), k as isize, 1);
-        // SAFETY: `b` has these elements and outlives the pack.
-        let packed = unsafe { Packed::pack(isa, source, &[(batches, (n * k) as isize)], n, k) };
-        for (batch, j, p) in [(0, 0, 0), (1, 32, 10), (2, 64, 89), (2, 5, 7)] {
-            let (width, depth) = (n - j, k - p);
-            let mut c = vec![0.0; 5 * width];
-            let left = Strided::new(&raw const a[p], k as isize, 1);
-            // SAFETY: the slices lie inside the operands.
-            unsafe {
-                dot_f32(
-                    isa,
-                    5,
-                    width,
-                    depth,
-                    left,
-                    packed.tile(batch, j, p),
-                    c.as_mut_ptr(),
-                    width,
-                    false,
-                    &mut Scratch::default(),
-                )
-            };
-            for (at, got) in c.iter().enumerate() {
-                let (row, column) = (at / width, batch * n * k + (j + at % width) * k);
-                let want: f32 = (p..k).map(|p| a[row * k + p] * b[column + p]).sum();
-                assert_eq!(*got, want, "{isa:?} batch {batch} from ({j}, {p})");
-            }
-        }
+        // SAFETY: the operand has this size; the instruction set is available.
+        let packed = unsafe { Packed::pack(isa, b.strided(), &[], n, k) };
+        check(
+            (9, n, k),
+            random,
+            |i, p| a.lane(i, p),
+            |j, p| b.lane(j, p),
+            "large",
+            |c, ldc, accumulate| {
+                let right = packed.tile(0, 0, 0);
+                // SAFETY: as above.
+                unsafe { dot_f32(isa, 9, n, k, a.strided(), right, c, ldc, accumulate, &mut Scratch::new()) }
+            },
+        );
+    }
+}
+
+#[test]
+#[should_panic(expected = "a product in f32 has no operands of i8")]
+fn operands_of_another_kind_are_refused() {
+    let random = &mut Random(1);
+    let (a, b) = (Side::<i8>::new(random, 9, 9), Side::<f32>::new(random, 9, 9));
+    let (mut c, b) = ([0.0; 81], Operand::Strided(b.strided()));
+    let isa = InstructionSet::Scalar;
+    // SAFETY: the operands have these sizes.
+    unsafe { dot_f32(isa, 9, 9, 9, a.strided(), b, c.as_mut_ptr(), 9, false, &mut Scratch::new()) }
+}
+
+#[test]
+#[should_panic(expected = "a product in i32 has no operands of bf16")]
+fn half_floats_are_refused_where_sums_are_integers() {
+    let random = &mut Random(1);
+    let (a, b) = (Side::<bf16>::with(random, (9, 9), (9, 1)), Side::<i32>::new(random, 9, 9));
+    let mut c = [0; 81];
+    let isa = InstructionSet::Scalar;
+    // SAFETY: the operands have these sizes.
+    unsafe {
+        dot_i32(isa, 9, 9, 9, a.strided(), b.strided(), c.as_mut_ptr(), 9, false, &mut Scratch::new());
     }
 }

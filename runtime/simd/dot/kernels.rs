@@ -1,0 +1,107 @@
+//! The functions of each instruction set, as tables: differences between targets are data.
+
+use super::inner::{INNER_ROWS, InnerKernel};
+use super::layout::Layout;
+use super::micro::Micro;
+use super::portable;
+#[cfg(target_arch = "x86_64")]
+use super::{avx2, avx512};
+use crate::element::Kind;
+use crate::simd::InstructionSet;
+use half::{bf16, f16};
+
+/// The functions of an instruction set for products of `T`.
+pub(super) struct Kernels<T: 'static> {
+    /// Lanes of a register.
+    pub(super) lanes: usize,
+    /// `micro[registers - 1][rows - 1][whole or with a tail]`.
+    pub(super) micro: &'static [&'static [[Micro<T>; 2]]],
+    /// `inner[stored][rows - 1][one line or several]`.
+    pub(super) inner: Option<&'static [[[InnerKernel; 2]; INNER_ROWS]; 3]>,
+    /// How operands of 32 bits are laid out.
+    pub(super) layout: Option<&'static Layout>,
+}
+
+impl<T> Kernels<T> {
+    /// Columns of a panel.
+    pub(super) fn width(&self) -> usize {
+        self.lanes * self.micro.len()
+    }
+
+    /// The most rows that a microkernel takes.
+    pub(super) fn rows(&self) -> usize {
+        self.micro[0].len()
+    }
+}
+
+/// What products are computed in: f32, f64, i32 (also u32, the same bits) or i64.
+pub(super) trait Number: Copy + Default + Send + Sync + 'static {
+    /// Its functions.
+    fn kernels(isa: InstructionSet) -> &'static Kernels<Self>;
+    /// Whether elements of this kind are `Self` as they are.
+    fn is_plain(kind: Kind) -> bool;
+    /// Element after element, widened to `Self`.
+    ///
+    /// # Safety
+    /// As [`each`].
+    unsafe fn widen(kind: Kind, from: *const u8, stride: isize, to: &mut [Self]);
+}
+
+/// # Safety
+/// `to.len()` elements, `stride` apart, are readable from `from` on.
+unsafe fn each<E: Copy, T>(from: *const u8, stride: isize, to: &mut [T], widen: impl Fn(E) -> T) {
+    let from = from.cast::<E>();
+    for (i, to) in to.iter_mut().enumerate() {
+        // SAFETY: promised by the caller.
+        *to = widen(unsafe { *from.offset(i as isize * stride) });
+    }
+}
+
+macro_rules! numbers {
+    ($($T:ty, $TABLE:ident, plain $($PLAIN:ident)|+, { $($KIND:ident: $E:ty => $widen:expr,)* })*) => {$(
+        impl Number for $T {
+            fn kernels(isa: InstructionSet) -> &'static Kernels<$T> {
+                match isa {
+                    #[cfg(target_arch = "x86_64")]
+                    InstructionSet::Avx512 => &avx512::$TABLE,
+                    #[cfg(target_arch = "x86_64")]
+                    InstructionSet::Avx2 => &avx2::$TABLE,
+                    #[cfg(not(target_arch = "x86_64"))]
+                    InstructionSet::Avx512 | InstructionSet::Avx2 => &portable::$TABLE,
+                    InstructionSet::Scalar => &portable::$TABLE,
+                }
+            }
+            fn is_plain(kind: Kind) -> bool {
+                matches!(kind, $(Kind::$PLAIN)|+)
+            }
+            unsafe fn widen(kind: Kind, from: *const u8, stride: isize, to: &mut [$T]) {
+                match kind {
+                    // SAFETY: the same contract.
+                    $(Kind::$KIND => unsafe { each::<$E, $T>(from, stride, to, $widen) },)*
+                    _ => panic!("a product in {} has no operands of {kind}", stringify!($T)),
+                }
+            }
+        }
+    )*};
+}
+numbers! {
+    f32, F32, plain F32, {
+        F32: f32 => |x| x,
+        F16: f16 => f16::to_f32,
+        Bf16: bf16 => bf16::to_f32,
+    }
+    f64, F64, plain F64, {
+        F64: f64 => |x| x,
+    }
+    i32, I32, plain I32 | U32, {
+        I8: i8 => i32::from,
+        U8: u8 => i32::from,
+        I16: i16 => i32::from,
+        U16: u16 => i32::from,
+        I32: i32 => |x| x,
+        U32: u32 => |x| x as i32,
+    }
+    i64, I64, plain I64, {
+        I64: i64 => |x| x,
+    }
+}

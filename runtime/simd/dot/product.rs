@@ -1,0 +1,246 @@
+//! A product: blocks of columns, of the contracted axis and of rows, then microkernels.
+//!
+//! ```text
+//! for 512 columns                     (what is packed of the right operand stays in the L2 cache)
+//!   for DEPTH contracted elements     (a panel stays in the L1 cache)
+//!     lay out the right operand in panels, unless it is
+//!     for 128 rows                    (the left operand stays in the L2 cache)
+//!       lay out the left operand in rows ROW apart
+//!       for panels, for a few rows: microkernel
+//! ```
+
+use super::inner::{INNER_DEPTH, INNER_LINES, INNER_ROWS, Inner};
+use super::kernels::{Kernels, Number};
+use super::layout::{lay_out, stored};
+use super::micro::{DEPTH, ROW, Tile};
+use super::{Operand, Scratch, Strided};
+use crate::simd::InstructionSet;
+
+/// Columns of which the right operand is packed at once.
+const COLUMNS: usize = 512;
+/// Rows of which the left operand is laid out at once.
+const ROWS: usize = 128;
+
+/// The arguments of a product.
+pub(super) struct Problem<T> {
+    pub(super) m: usize,
+    pub(super) n: usize,
+    pub(super) k: usize,
+    pub(super) a: Strided,
+    pub(super) b: Operand,
+    pub(super) c: *mut T,
+    pub(super) ldc: usize,
+    pub(super) accumulate: bool,
+}
+
+/// # Safety
+/// As [`dot_f32`](super::dot_f32).
+pub(super) unsafe fn product<T: Number>(isa: InstructionSet, problem: &Problem<T>, scratch: &mut Scratch) {
+    let Problem { m, n, k, .. } = *problem;
+    if m == 0 || n == 0 {
+        return;
+    }
+    // SAFETY: the same contract.
+    unsafe {
+        if k == 0 {
+            if !problem.accumulate {
+                (0..m).for_each(|i| problem.c.add(i * problem.ldc).write_bytes(0, n));
+            }
+        } else if let Some(few) = Few::of(isa, problem) {
+            few.run(isa, scratch);
+        } else {
+            blocks(isa, problem, scratch);
+        }
+    }
+}
+
+/// A product of few rows (or columns, then with the sides exchanged) with lines whose contracted axis is
+/// contiguous.
+struct Few {
+    rows: usize,
+    lines: usize,
+    k: usize,
+    row: Strided,
+    line: Strided,
+    c: *mut f32,
+    c_row: usize,
+    c_line: usize,
+    accumulate: bool,
+}
+
+impl Few {
+    fn of<T: Number>(isa: InstructionSet, problem: &Problem<T>) -> Option<Few> {
+        let Problem { m, n, k, a, b, c, ldc, accumulate } = *problem;
+        T::kernels(isa).inner?;
+        let Operand::Strided(b) = b else { return None };
+        // Only f32 has inner kernels, so `c` is f32.
+        let c = c.cast();
+        let runs = |side: Strided| side.contracted == 1 && stored::<T>(side.kind).is_some();
+        if m <= INNER_ROWS && runs(b) {
+            Some(Few { rows: m, lines: n, k, row: a, line: b, c, c_row: ldc, c_line: 1, accumulate })
+        } else if n <= INNER_ROWS && runs(a) {
+            Some(Few { rows: n, lines: m, k, row: b, line: a, c, c_row: 1, c_line: ldc, accumulate })
+        } else {
+            None
+        }
+    }
+
+    /// # Safety
+    /// As [`product`].
+    unsafe fn run(&self, isa: InstructionSet, scratch: &mut Scratch) {
+        let (Some(inner), Some(stored)) = (f32::kernels(isa).inner, stored::<f32>(self.line.kind)) else {
+            unreachable!("Few::of has looked");
+        };
+        let inner = &inner[stored as usize][self.rows - 1];
+        let lda = self.k.min(INNER_DEPTH).next_multiple_of(16);
+        let a = scratch.room::<f32>(self.rows * lda);
+        for p in (0..self.k).step_by(INNER_DEPTH) {
+            let k = INNER_DEPTH.min(self.k - p);
+            // SAFETY: rows and lines exist up to `p + k`; the scratch has room for `rows` of `lda`.
+            unsafe { lay_out(isa, self.row.at(0, p), (self.rows, k), a, lda) };
+            let mut line = 0;
+            while line < self.lines {
+                let several = self.lines - line >= INNER_LINES;
+                let task = Inner {
+                    k,
+                    a,
+                    lda,
+                    b: self.line.at(line, p).ptr,
+                    ldb: self.line.free,
+                    c: self.c.wrapping_add(line * self.c_line),
+                    row: self.c_row,
+                    column: self.c_line,
+                    accumulate: self.accumulate || p > 0,
+                };
+                // SAFETY: as above; `line` and as many more as the kernel takes exist.
+                unsafe { inner[usize::from(several)](&task) };
+                line += if several { INNER_LINES } else { 1 };
+            }
+        }
+    }
+}
+
+/// The right operand of some columns and contracted elements, ready for microkernels: element `(j, p)`
+/// of panel `q` at `ptr + q · panel + j + p · ld`.
+struct Panels<T> {
+    ptr: *const T,
+    panel: usize,
+    width: usize,
+    ld: isize,
+}
+
+/// # Safety
+/// As [`product`], of at least one row and column, and `k > 0`.
+unsafe fn blocks<T: Number>(isa: InstructionSet, problem: &Problem<T>, scratch: &mut Scratch) {
+    let Problem { m, n, k, a, c, ldc, .. } = *problem;
+    let kernels = T::kernels(isa);
+    let left = ROWS.min(m) * ROW;
+    let right = COLUMNS.min(n).next_multiple_of(kernels.width()) * DEPTH.min(k);
+    let memory = scratch.room::<T>(left + if is_ready(problem) { 0 } else { right });
+    for j in (0..n).step_by(COLUMNS) {
+        let columns = COLUMNS.min(n - j);
+        for p in (0..k).step_by(DEPTH) {
+            let depth = DEPTH.min(k - p);
+            // SAFETY: these columns and contracted elements exist, and the scratch has room for them.
+            let panels = unsafe { panels(isa, problem, (j, columns), (p, depth), memory.add(left)) };
+            for i in (0..m).step_by(ROWS) {
+                let rows = ROWS.min(m - i);
+                let accumulate = problem.accumulate || p > 0;
+                // SAFETY: these rows exist, and the scratch has room for them.
+                unsafe {
+                    lay_out(isa, a.at(i, p), (rows, depth), memory, ROW);
+                    let to = c.add(i * ldc + j);
+                    block(kernels, &panels, (rows, columns, depth), memory, to, ldc, accumulate);
+                }
+            }
+        }
+    }
+}
+
+/// Few rows of `c` read the right operand so seldom that packing it does not pay.
+const FEW_READS: usize = 2 * 14;
+/// Rows of the right operand that are nearer than this spread over the sets of a cache.
+const NEAR: isize = 128;
+
+/// Whether microkernels read the right operand where it is: as panels, or as rows whose elements are
+/// contiguous, unless many microkernels would read rows that meet in few sets of the L1 cache.
+fn is_ready<T: Number>(problem: &Problem<T>) -> bool {
+    match problem.b {
+        Operand::Packed(_) => true,
+        Operand::Strided(b) => {
+            let pays = problem.m <= FEW_READS || (-NEAR..=NEAR).contains(&b.contracted);
+            T::is_plain(b.kind) && pays && (b.free == 1 || problem.n == 1)
+        }
+    }
+}
+
+/// # Safety
+/// Columns `j.0 .. j.0 + j.1` and contracted elements `p.0 .. p.0 + p.1` exist; `memory` has room for them
+/// in panels, if they are not ready.
+unsafe fn panels<T: Number>(
+    isa: InstructionSet,
+    problem: &Problem<T>,
+    (j, columns): (usize, usize),
+    (p, depth): (usize, usize),
+    memory: *mut T,
+) -> Panels<T> {
+    let width = T::kernels(isa).width();
+    match problem.b {
+        // `COLUMNS` is a multiple of every width.
+        Operand::Packed(tile) => Panels {
+            ptr: tile.ptr.wrapping_add(j / tile.width * tile.panel + p * tile.width).cast(),
+            panel: tile.panel,
+            width: tile.width,
+            ld: tile.width as isize,
+        },
+        Operand::Strided(b) if is_ready(problem) => {
+            Panels { ptr: b.at(j, p).ptr.cast(), panel: width, width, ld: b.contracted }
+        }
+        Operand::Strided(b) => {
+            let panel = width * depth;
+            for column in (0..columns).step_by(width) {
+                let size = (depth, width.min(columns - column));
+                let to = memory.wrapping_add(column / width * panel);
+                // SAFETY: promised by the caller.
+                unsafe { lay_out(isa, b.at(j + column, p).transposed(), size, to, width) };
+            }
+            Panels { ptr: memory, panel, width, ld: width as isize }
+        }
+    }
+}
+
+/// # Safety
+/// `left` has `m` rows, the panels have `n` columns and `c` has both, `k` deep.
+unsafe fn block<T: Number>(
+    kernels: &Kernels<T>,
+    panels: &Panels<T>,
+    (m, n, k): (usize, usize, usize),
+    left: *const T,
+    c: *mut T,
+    ldc: usize,
+    accumulate: bool,
+) {
+    let mut j = 0;
+    while j < n {
+        let (panel, column) = (j / panels.width, j % panels.width);
+        let columns = kernels.width().min(panels.width - column).min(n - j);
+        let registers = columns.div_ceil(kernels.lanes);
+        let last = columns - (registers - 1) * kernels.lanes;
+        let micro = kernels.micro[registers - 1];
+        let b = panels.ptr.wrapping_add(panel * panels.panel + column);
+        for (i, rows) in groups(m, kernels.rows()) {
+            let (a, c) = (left.wrapping_add(i * ROW), c.wrapping_add(i * ldc + j));
+            let tile = Tile { k, a, b, ldb: panels.ld, c, ldc, last, accumulate };
+            // SAFETY: `rows` rows from `i` on and `columns` columns from `j` on exist.
+            unsafe { micro[rows - 1][usize::from(last < kernels.lanes)](&tile) };
+        }
+        j += columns;
+    }
+}
+
+/// `m` rows in as few groups of at most `most` as there can be, their sizes equal or one apart.
+fn groups(m: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+    let count = m.div_ceil(most);
+    let (size, larger) = (m / count, m % count);
+    (0..count).map(move |group| (group * size + group.min(larger), size + usize::from(group < larger)))
+}
