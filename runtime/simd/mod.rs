@@ -247,7 +247,7 @@ pub trait Floats: Vector {
     fn erf(self) -> Self;
     fn sigmoid(self) -> Self;
     fn relu(self) -> Self;
-    /// `x/2 · (1 + erf(x/√2))`, within 3 ulp; the limit −0 at −∞.
+    /// `x/2 · (1 + erf(x/√2))`, within 4 ulp; the limit −0 at −∞.
     fn gelu(self) -> Self;
     /// `x/2 · (1 + tanh(√(2/π)(x + 0.044715 x³)))`; the limit −0 at −∞.
     fn gelu_tanh(self) -> Self;

@@ -83,8 +83,6 @@ def tail(s):
 
 top = (mp.mpf(14.5) - 4) / (mp.mpf(14.5) + 4)
 show("tail", fit(tail, lambda s: 1 / tail(s), mp.mpf(-1), top, 9))
-# Phi(x) = 1/2 + x P(x^2) for |x| < 1
-show("near", fit(lambda z: near(lambda z: (mp.ncdf(mp.sqrt(z)) - half) / mp.sqrt(z), z), lambda z: mp.mpf(1), mp.mpf(0), mp.mpf(1), 5))
 # log2(m) = s P(s^2), s = (m - 1)/(m + 1), in f64
 s = (mp.sqrt(2) - 1) / (mp.sqrt(2) + 1)
 show("pow log2", fit(lambda z: near(lambda z: mp.log((1 + mp.sqrt(z)) / (1 - mp.sqrt(z)), 2) / mp.sqrt(z), z), lambda z: mp.mpf(1), mp.mpf(0), s * s, 6, f64))

@@ -1,6 +1,6 @@
 //! The error function and the normal distribution.
 
-use super::exp::{exp, exp_parts};
+use super::exp::{exp, exp_parts_low};
 use super::{all, flip, polynomial, sign};
 use crate::simd::{Floats, Simd, Vector};
 
@@ -41,9 +41,6 @@ const TAIL: [f32; 10] = [
     -0.00013076937,
 ];
 
-/// `Φ(x) = 1/2 + x P(x²)` for `|x| < 1`.
-const CENTRE: [f32; 6] = [0.3989423, -0.06649059, 0.009974612, -0.0011892722, 0.0001164272, -8.723_358e-6];
-
 /// The error function.
 #[inline(always)]
 pub fn erf<S: Simd>(x: S::F32) -> S::F32 {
@@ -57,25 +54,18 @@ pub fn erf<S: Simd>(x: S::F32) -> S::F32 {
 #[inline(always)]
 pub fn gelu<S: Simd>(x: S::F32) -> S::F32 {
     let t = S::clamp(x.abs(), 0.0, 14.5);
-    // exp(-t²/2), with the rounding error of t²
-    let square = t.mul(t);
-    let low = t.mul_add(t, square.neg()).mul(all::<S>(0.5));
-    let (s, n) = exp_parts::<S>(square.mul(all::<S>(-0.5)));
-    let s = s.sub(low.mul_add(s, low));
-    let near = polynomial(square, CENTRE).mul_add(x, all::<S>(0.5)).mul(x);
-    // (t - 4)/(t + 4) = 2 t/(t + 4) - 1, where small t keep their digits
+    // exp(-t²/2), with the rounding error of t²/2
+    let half = t.mul(all::<S>(-0.5));
+    let square = half.mul(t);
+    let (s, n) = exp_parts_low::<S>(square, half.mul_add(t, square.neg()));
+    // t Φ(-t) = exp(-t²/2) P((t - 4)/(t + 4)) t/(t + 4), where (t - 4)/(t + 4) = 2 t/(t + 4) - 1, so that
+    // small t keep their digits
     let q = t.div(t.add(all::<S>(4.0)));
-    let p = polynomial(q.mul_add(all::<S>(2.0), all::<S>(-1.0)), TAIL);
-    // x < 0: -t Φ(-t), scaled last, and 0 before that where it is too small for a subnormal: scaling
-    // into the subnormals costs a hundred cycles
-    let negative = x.lt(all::<S>(0.0));
-    let lower = q.mul(p).neg();
-    let lower = S::F32::select(t.lt(all::<S>(14.5)), lower, lower.mul(all::<S>(0.0)));
-    // x >= 0: x (1 - Φ(-t)), where 1/(t + 4) = (1 - q)/4; less than 2^-64 of 1 is nothing
-    let upper = q.mul_add(all::<S>(-0.25), all::<S>(0.25)).mul(p);
-    let part = S::F32::select(negative, lower, upper);
-    let n = S::F32::select(negative, n, S::clamp(n, -64.0, 0.0));
-    let part = S::scale(part.mul_add(s, part), n);
-    let far = S::F32::select(negative, part, all::<S>(1.0).sub(part).mul(x));
-    S::F32::select(t.lt(all::<S>(1.0)), near, far)
+    let p = polynomial(q.mul_add(all::<S>(2.0), all::<S>(-1.0)), TAIL).mul(q);
+    // Scaled last, and 0 before that where it is too small for a subnormal: scaling into the subnormals
+    // costs a hundred cycles.
+    let p = S::F32::select(t.lt(all::<S>(14.5)), p, all::<S>(0.0));
+    let part = S::scale(p.mul_add(s, p), n);
+    // x >= 0: x Φ(x) = x - t Φ(-t); x < 0: -t Φ(-t)
+    S::F32::select(x.lt(all::<S>(0.0)), all::<S>(-0.0), x).sub(part)
 }

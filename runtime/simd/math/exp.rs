@@ -15,11 +15,25 @@ const LN2: [f32; 2] = [std::f32::consts::LN_2, -1.904_654_2e-9];
 /// a factor can be applied before rounding: `y exp(x) = (y s + y) 2^n`.
 #[inline(always)]
 pub(super) fn exp_parts<S: Simd>(x: S::F32) -> (S::F32, S::F32) {
+    let (r, n) = reduced::<S>(x);
+    (polynomial(r, EXP).mul_add(r.mul(r), r), n)
+}
+
+/// `exp_parts` of `x + low`, where `low` is below the last digit of `x`.
+#[inline(always)]
+pub(super) fn exp_parts_low<S: Simd>(x: S::F32, low: S::F32) -> (S::F32, S::F32) {
+    let (r, n) = reduced::<S>(x);
+    let r = r.add(low);
+    (polynomial(r, EXP).mul_add(r.mul(r), r), n)
+}
+
+/// `x = r + n ln 2`.
+#[inline(always)]
+fn reduced<S: Simd>(x: S::F32) -> (S::F32, S::F32) {
     let n = x.mul(all::<S>(std::f32::consts::LOG2_E)).round();
     // The first product cancels without rounding: x and n·LN2[0] are multiples of 2^-25.
     let r = n.mul_add(all::<S>(-LN2[0]), x);
-    let r = n.mul_add(all::<S>(-LN2[1]), r);
-    (polynomial(r, EXP).mul_add(r.mul(r), r), n)
+    (n.mul_add(all::<S>(-LN2[1]), r), n)
 }
 
 /// e to the power `x`; subnormal results are rounded once.
