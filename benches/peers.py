@@ -1,11 +1,11 @@
-"""Compares our kernels with PyTorch eager, call by call in one run.
+"""Compares our kernels with PyTorch eager, in turn in one run.
 
     cargo build --release --manifest-path benches/Cargo.toml
     .venv/bin/python benches/peers.py [--threads 1 2] [--rounds 60] [--only softmax …]
 
-Each round visits every row: one of our calls in a child process (benches/src/main.rs), then
-PyTorch's, each after one call that is not timed. A clock that drifts or a neighbour on the machine
-hits both alike. Outputs are allocated before, on both sides. A ratio is PyTorch's time divided by
+Each round visits every row: our calls in a child process (benches/src/main.rs), then PyTorch's, 20 ms
+each after one call that is not timed. A clock that drifts or a neighbour on the machine hits both
+alike. Outputs are allocated before, on both sides. A ratio is PyTorch's time divided by
 ours, the median over rounds (above 1: we are faster). The matmul rows also say which share of the
 fused-multiply-add peak they reach, the peak being measured in the same round.
 
@@ -119,10 +119,15 @@ class Child:
 
 
 def timed(call):
-    call()
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
+    """As in src/main.rs: one call to warm up, then the median of as many as fit into 20 ms."""
+
+    def once():
+        start = time.perf_counter()
+        call()
+        return time.perf_counter() - start
+
+    n_calls = int(min(max(0.02 / once(), 1), 15))
+    return sorted(once() for _ in range(n_calls))[n_calls // 2]
 
 
 def measure(torch, threads, rounds, only):
