@@ -1,0 +1,160 @@
+//! How a kernel is compared with its reference.
+//!
+//! Every kernel runs on each instruction set that the processor has, with each given config, into
+//! outputs that hold the same old values as the reference's. Integers and bools must be equal, and so
+//! must NaN and infinities; floats may be apart as [`Within`] says.
+
+use crate::data::Sample;
+use tilewright::prelude::*;
+use tilewright::simd::InstructionSet;
+
+/// How far an output may be from the reference.
+#[derive(Clone, Copy, Debug)]
+pub enum Within {
+    /// Not at all: the operation is exact, or rounded once.
+    Exact,
+    /// So many units in the last place of the element type: functions are within 2 of the true value,
+    /// which the reference rounds.
+    Ulps(f64),
+    /// A sum of so many terms of at most the given size, each rounded in f32 (or f64, for f64): one
+    /// rounding a term at worst, and one of the element type.
+    Sum(usize, f64),
+}
+
+impl Within {
+    fn bound<E: Sample>(self, wanted: f64) -> f64 {
+        let (digits, least) = E::PRECISION;
+        let exponent = if wanted == 0.0 { least } else { wanted.abs().log2().floor() as i32 };
+        let ulp = f64::from(exponent.max(least) - digits + 1).exp2();
+        match self {
+            Within::Exact => 0.0,
+            Within::Ulps(ulps) => ulps * ulp,
+            Within::Sum(terms, size) => {
+                let epsilon = f64::from(1 - digits.max(24)).exp2();
+                epsilon * (terms as f64 + 4.0) * size + ulp
+            }
+        }
+    }
+}
+
+/// The outputs of a kernel: a tuple of tensors.
+pub trait Outputs: Sized {
+    /// Tensors of their own with the same values and layouts.
+    fn fresh(&self) -> Self;
+    /// # Panics
+    /// Some element is too far from the wanted one.
+    fn compare(&self, wanted: &Self, names: &[&str], within: &[Within], context: &str);
+}
+
+macro_rules! outputs {
+    ($($ty:ident $at:tt),*) => {
+        impl<$($ty: Sample),*> Outputs for ($(Tensor<$ty>,)*) {
+            fn fresh(&self) -> Self {
+                ($(copy(&self.$at),)*)
+            }
+            fn compare(&self, wanted: &Self, names: &[&str], within: &[Within], context: &str) {
+                $(compare(&self.$at, &wanted.$at, names[$at], within[$at.min(within.len() - 1)], context);)*
+            }
+        }
+    };
+}
+
+outputs!(A 0);
+outputs!(A 0, B 1);
+outputs!(A 0, B 1, C 2);
+outputs!(A 0, B 1, C 2, D 3);
+outputs!(A 0, B 1, C 2, D 3, E 4);
+outputs!(A 0, B 1, C 2, D 3, E 4, F 5);
+outputs!(A 0, B 1, C 2, D 3, E 4, F 5, G 6);
+outputs!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7);
+outputs!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8);
+outputs!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9);
+outputs!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10);
+outputs!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10, L 11);
+
+/// With the same strides where the view is not dense: a transposed output stays one.
+fn copy<E: Sample>(tensor: &Tensor<E>) -> Tensor<E> {
+    let mut order: Vec<usize> = (0..tensor.rank()).collect();
+    order.sort_by_key(|dimension| std::cmp::Reverse(tensor.strides()[*dimension].unsigned_abs()));
+    let shape: Vec<usize> = order.iter().map(|dimension| tensor.shape()[*dimension]).collect();
+    let mut back = vec![0; order.len()];
+    order.iter().enumerate().for_each(|(at, dimension)| back[*dimension] = at);
+    let mut copy = Tensor::zeros(shape).permute(&back).unwrap();
+    copy.copy_from(tensor).unwrap();
+    copy
+}
+
+/// # Panics
+/// Some element of `got` is too far from that of `wanted`.
+pub fn compare<E: Sample>(got: &Tensor<E>, wanted: &Tensor<E>, name: &str, within: Within, context: &str) {
+    let (got, wanted) = (got.to_vec(), wanted.to_vec());
+    assert_eq!(got.len(), wanted.len(), "{context}: {name}");
+    for (at, (got, wanted)) in got.iter().zip(&wanted).enumerate() {
+        let near = match (got.float(), wanted.float()) {
+            (Some(got), Some(wanted)) if got.is_finite() && wanted.is_finite() => {
+                (got - wanted).abs() <= within.bound::<E>(wanted)
+            }
+            (Some(got), Some(wanted)) => got == wanted || (got.is_nan() && wanted.is_nan()),
+            _ => got == wanted,
+        };
+        assert!(near, "{context}: {name}[{at}] is {got:?}, the reference says {wanted:?} ({within:?})");
+    }
+}
+
+/// The instruction sets of this processor; says once what it lacks.
+pub fn instruction_sets() -> impl Iterator<Item = InstructionSet> {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        for set in InstructionSet::ALL.iter().filter(|set| !set.is_available()) {
+            eprintln!("not checked: {}, which this processor lacks", set.name());
+        }
+    });
+    InstructionSet::ALL.into_iter().filter(|set| set.is_available())
+}
+
+/// Runs a kernel and its reference on copies of `outputs` and compares.
+///
+/// # Panics
+/// They differ, or either fails.
+pub fn run<O: Outputs>(
+    context: &str,
+    outputs: &O,
+    names: &[&str],
+    within: &[Within],
+    configs: &[Config],
+    reference: impl FnOnce(&mut O) -> Result<(), Error>,
+    kernel: impl Fn(&Config, &mut O) -> Result<(), Error>,
+) {
+    let mut wanted = outputs.fresh();
+    if let Err(error) = reference(&mut wanted) {
+        panic!("{context}: the reference fails: {error}");
+    }
+    for set in instruction_sets() {
+        for config in configs {
+            let config = config.clone().instruction_set(set);
+            let context = format!("{context}, {config}");
+            let mut got = outputs.fresh();
+            if let Err(error) = kernel(&config, &mut got) {
+                panic!("{context}: {error}");
+            }
+            got.compare(&wanted, names, within, &context);
+        }
+    }
+}
+
+/// `check!(kernel::<f32>(&x, 1.0) -> out, other; within; "m=3,n=5"; "what it is")`: inputs in
+/// parentheses, outputs (tensors) behind the arrow, in the order of the signature.
+macro_rules! check {
+    ($kernel:ident $(::<$($generic:tt),*>)? ($($input:expr),*) -> $($output:ident),*; $within:expr; $($config:literal),*; $context:expr) => {
+        $crate::check::run(
+            &format!("{} {}", stringify!($kernel), $context),
+            &($($output.clone(),)*),
+            &[$(stringify!($output)),*],
+            &$within,
+            &[tilewright::Config::new() $(, $config.parse().unwrap())*],
+            |($($output,)*)| $kernel::reference $(::<$($generic),*>)? ($($input,)* $($output),*),
+            |config, ($($output,)*)| $kernel::with $(::<$($generic),*>)? (config, $($input,)* $($output),*),
+        )
+    };
+}
+pub(crate) use check;

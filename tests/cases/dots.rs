@@ -1,0 +1,133 @@
+//! `dot` on every element type, in every arrangement of axes.
+
+use crate::check::{Within, check};
+use crate::data::{Layout, SIZES, tame};
+use tilewright::prelude::*;
+
+/// x · wᵀ for one type.
+macro_rules! products {
+    ($($kernel:ident $test:ident $ty:ident as $sum:ident;)*) => {$(
+        #[kernel]
+        fn $kernel<M, N, K>(x: &Tensor<$ty, (M, K)>, w: &Tensor<$ty, (N, K)>, out: &mut Tensor<$sum, (M, N)>) {
+            for (m, n) in tile((M, N)) {
+                let mut acc = zeros::<$sum>((m, n));
+                for k in tile(K) {
+                    acc += dot(x[(m, k)], w[(n, k)], k);
+                }
+                out[(m, n)] = acc;
+            }
+        }
+        #[test]
+        fn $test() {
+            for (at, k) in SIZES.into_iter().enumerate() {
+                let (m, n) = (SIZES[(at * 5 + 3) % 11], SIZES[(at * 7 + 1) % 11]);
+                let (left, right) = (Layout::ALL[at % 5], Layout::ALL[(at / 2) % 5]);
+                let x = tame::<$ty>(at as u64, &[m, k], left);
+                let w = tame::<$ty>(at as u64 + 50, &[n, k], right);
+                let out = Tensor::<$sum>::zeros((m, n));
+                check!($kernel(&x, &w) -> out; [Within::Sum(k, 4.0 * k as f64)]; "m=3,n=17,k=9"; format!("{m}×{n}×{k} {left:?} {right:?}"));
+            }
+        }
+    )*};
+}
+
+products! {
+    products_f32 products_of_f32 f32 as f32;
+    products_f64 products_of_f64 f64 as f64;
+    products_f16 products_of_f16 f16 as f32;
+    products_bf16 products_of_bf16 bf16 as f32;
+    products_i8 products_of_i8_widen i8 as i32;
+    products_u8 products_of_u8_widen u8 as i32;
+    products_i16 products_of_i16_widen i16 as i32;
+    products_u16 products_of_u16_widen u16 as i32;
+    products_i32 products_of_i32 i32 as i32;
+    products_u32 products_of_u32 u32 as u32;
+    products_i64 products_of_i64 i64 as i64;
+}
+
+#[kernel]
+fn batched<B, M, N, K>(
+    x: &Tensor<f32, (B, M, K)>,
+    y: &Tensor<f32, (B, K, N)>,
+    out: &mut Tensor<f32, (B, M, N)>,
+) {
+    assert!(K <= 256);
+    for (b, m, n) in (tile(B), tile(M), tile(N)) {
+        out[(b, m, n)] = dot(x[(b, m, ..)], y[(b, .., n)], K);
+    }
+}
+
+#[kernel]
+fn vectors<M, K>(
+    x: &Tensor<f32, (M, K)>,
+    v: &Tensor<f32, K>,
+    by_vector: &mut Tensor<f32, M>,
+    with_self: &mut Tensor<f32, M>,
+) {
+    assert!(K <= 1024);
+    for m in tile(M) {
+        by_vector[m] = dot(x[(m, ..)], v[..], K);
+        with_self[m] = dot(x[(m, ..)], x[(m, ..)], K);
+    }
+}
+
+#[kernel]
+fn computed<M, N, K>(
+    x: &Tensor<f32, (M, K)>,
+    y: &Tensor<f32, (K, N)>,
+    ids: &Tensor<i32, M>,
+    out: &mut Tensor<f32, (M, N)>,
+) {
+    for (m, n) in tile((M, N)) {
+        let mut acc = zeros::<f32>((m, n));
+        for k in tile(K) {
+            acc = acc * 0.5 + dot(tanh(x[(ids[m], k)]), abs(y[(k, n)]), k);
+        }
+        out[(m, n)] = acc;
+    }
+}
+
+#[test]
+fn batch_axes_vectors_and_computed_operands() {
+    for (at, k) in [1, 3, 17, 33, 100].into_iter().enumerate() {
+        for (b, m, n) in [(1, 1, 1), (3, 5, 18), (2, 33, 7)] {
+            let (context, near) = (format!("{b}×{m}×{n}×{k}"), [Within::Sum(k, 4.0 * k as f64)]);
+            let layout = Layout::ALL[at % 5];
+            let x = tame::<f32>(1, &[b, m, k], layout);
+            let y = tame::<f32>(2, &[b, k, n], layout);
+            let out = Tensor::<f32>::zeros((b, m, n));
+            check!(batched(&x, &y) -> out; near; "b=2,m=3,n=5"; context);
+            let (x, v) = (tame::<f32>(3, &[m, k], layout), tame::<f32>(4, &[k], layout));
+            let (by_vector, with_self) = (Tensor::<f32>::zeros(m), Tensor::<f32>::zeros(m));
+            check!(vectors(&x, &v) -> by_vector, with_self; near; "m=3"; context);
+            let y = tame::<f32>(5, &[k, n], layout);
+            let ids = crate::data::indices(6, &[m], m);
+            let out = Tensor::<f32>::zeros((m, n));
+            let pinned = Config::new().set("k", 4096);
+            crate::check::run(
+                &context,
+                &(out,),
+                &["out"],
+                &near,
+                &[pinned],
+                |(out,)| whole(&x, &y, &ids, out),
+                |config, (out,)| computed::with(config, &x, &y, &ids, out),
+            );
+        }
+    }
+}
+
+/// What `computed` gives when `k` is one block: its decay makes the result depend on the block.
+fn whole(x: &Tensor<f32>, y: &Tensor<f32>, ids: &Tensor<i32>, out: &mut Tensor<f32>) -> Result<(), Error> {
+    let (k, n) = (x.shape()[1], y.shape()[1]);
+    let (x, y) = (x.to_vec(), y.to_vec());
+    let rows = ids.to_vec().into_iter().flat_map(|row| {
+        let x = &x[row as usize * k..][..k];
+        let one = |j: usize| {
+            (0..k).map(|p| f64::from(x[p]).tanh() * f64::from(y[p * n + j].abs())).sum::<f64>() as f32
+        };
+        (0..n).map(one).collect::<Vec<f32>>()
+    });
+    out.copy_from_slice(&rows.collect::<Vec<f32>>())?;
+    Ok(())
+}

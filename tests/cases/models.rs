@@ -1,0 +1,180 @@
+//! Whole kernels on ragged sizes: normalisations, linear layers, attention, pooling.
+
+use crate::check::{Within, check};
+use crate::data::{Layout, SIZES, tame};
+use tilewright::prelude::*;
+
+#[kernel]
+fn softmax<T: Float, M, N>(x: &Tensor<T, (M, N)>, out: &mut Tensor<T, (M, N)>) {
+    for m in tile(M) {
+        let row = x[(m, ..)];
+        let e = exp(row - row.max(N));
+        out[(m, ..)] = (e / e.sum(N)).cast();
+    }
+}
+
+#[kernel]
+fn layer_norm<T: Float, M, N>(
+    x: &Tensor<T, (M, N)>,
+    g: &Tensor<T, N>,
+    b: &Tensor<T, N>,
+    out: &mut Tensor<T, (M, N)>,
+    epsilon: f32,
+) {
+    for m in tile(M) {
+        let row = x[(m, ..)];
+        let centred = row - row.mean(N);
+        let variance = (centred * centred).mean(N);
+        out[(m, ..)] = (centred * rsqrt(variance + epsilon) * g[..] + b[..]).cast();
+    }
+}
+
+#[kernel]
+fn rms_norm<T: Float, M, N>(x: &Tensor<T, (M, N)>, g: &Tensor<T, N>, out: &mut Tensor<T, (M, N)>) {
+    for m in tile(M) {
+        let row = x[(m, ..)];
+        out[(m, ..)] = (row * rsqrt((row * row).mean(N) + 1e-5) * g[..]).cast();
+    }
+}
+
+#[kernel]
+fn linear_gelu<T: Float, M, N, K>(
+    x: &Tensor<T, (M, K)>,
+    w: &Tensor<T, (N, K)>,
+    b: &Tensor<T, N>,
+    out: &mut Tensor<T, (M, N)>,
+) {
+    for (m, n) in tile((M, N)) {
+        let mut acc = zeros::<f32>((m, n));
+        for k in tile(K) {
+            acc += dot(x[(m, k)], w[(n, k)], k);
+        }
+        out[(m, n)] = gelu(acc + b[n]).cast();
+    }
+}
+
+#[kernel]
+fn attention<T: Float, const CAUSAL: bool, B, H, G, S, L, D>(
+    q: &Tensor<T, (B, H, S, D)>,
+    k: &Tensor<T, (B, G, L, D)>,
+    v: &Tensor<T, (B, G, L, D)>,
+    out: &mut Tensor<T, (B, H, S, D)>,
+    scale: f32,
+) {
+    assert!(H % G == 0 && S <= L && D <= 256);
+    for (b, h, s) in (each(B), each(H), tile(S)) {
+        let g = h / (H / G);
+        let mut peak = full::<f32>(s, f32::NEG_INFINITY);
+        let mut total = zeros::<f32>(s);
+        let mut acc = zeros::<f32>((s, D));
+        let end = if CAUSAL { s.end() + (L - S) } else { L };
+        for t in tile(L, 0..end) {
+            let mut score = dot(q[(b, h, s, ..)], k[(b, g, t, ..)], D) * scale;
+            if CAUSAL {
+                score = select(s.index() + (L - S) >= t.index(), score, f32::NEG_INFINITY);
+            }
+            let next = max(peak, score.max(t));
+            let p = exp_sub(score, next);
+            let fade = exp_sub(peak, next);
+            total = total * fade + p.sum(t);
+            acc = acc * fade + dot(p.cast::<T>(), v[(b, g, t, ..)], t);
+            peak = next;
+        }
+        out[(b, h, s, ..)] = (acc / total).cast();
+    }
+}
+
+#[kernel]
+fn pooling<B, L, D>(x: &Tensor<f32, (B, L, D)>, lengths: &Tensor<i32, B>, out: &mut Tensor<f32, (B, D)>) {
+    assert!(D <= 1024);
+    for b in each(B) {
+        let mut acc = zeros::<f32>(D);
+        for t in tile(L, 0..lengths[b]) {
+            acc += x[(b, t, ..)].sum(t);
+        }
+        out[(b, ..)] = acc / max(lengths[b], 1).cast::<f32>();
+    }
+}
+
+/// Rows of every width, in f32 and the half types.
+#[test]
+fn normalisations_of_rows() {
+    macro_rules! of {
+        ($ty:ident $near:expr) => {
+            for (at, n) in SIZES.into_iter().enumerate() {
+                let (m, layout) = ([1, 4, 35][at % 3], Layout::ALL[at % 5]);
+                let context = format!("{m}×{n} {layout:?}");
+                let x = tame::<$ty>(at as u64, &[m, n], layout);
+                let (g, b) = (tame::<$ty>(1, &[n], Layout::Narrowed), tame::<$ty>(2, &[n], Layout::Strided));
+                let out = Tensor::<$ty>::zeros((m, n));
+                check!(softmax::<$ty>(&x) -> out; [Within::Sum($near, 1.0)]; "m=3"; context);
+                check!(rms_norm::<$ty>(&x, &g) -> out; [Within::Sum($near, 8.0)]; "m=3"; context);
+                let run = |out: &mut Tensor<$ty>| layer_norm::reference(&x, &g, &b, out, 1e-2);
+                crate::check::run(&format!("layer_norm {context}"), &(out,), &["out"], &[Within::Sum($near, 64.0)],
+                    &[Config::new(), Config::new().set("m", 3)], |(out,)| run(out),
+                    |config, (out,)| layer_norm::with(config, &x, &g, &b, out, 1e-2));
+            }
+        };
+    }
+    of!(f32 64);
+    of!(f16 64);
+    of!(bf16 64);
+}
+
+#[test]
+fn linear_layers_of_ragged_sizes() {
+    for (at, k) in SIZES.into_iter().enumerate() {
+        let (m, n) = (SIZES[(at * 3 + 2) % 12], SIZES[(at * 5 + 4) % 12]);
+        let (left, right) = (Layout::ALL[at % 5], Layout::ALL[(at + 2) % 5]);
+        let context = format!("{m}×{n}×{k} {left:?} {right:?}");
+        let (x, w, b) =
+            (tame::<f32>(1, &[m, k], left), tame::<f32>(2, &[n, k], right), tame::<f32>(3, &[n], left));
+        let out = Tensor::<f32>::zeros((m, n));
+        check!(linear_gelu::<f32>(&x, &w, &b) -> out; [Within::Sum(k + 8, 4.0 * k as f64 + 4.0)]; "m=5,n=40,k=11"; context);
+    }
+}
+
+#[test]
+fn attention_causal_grouped_and_ragged() {
+    macro_rules! of {
+        ($ty:ident $causal:literal $near:expr) => {
+            for (b, h, g, s, l, d) in
+                [(1, 1, 1, 1, 1, 1), (2, 4, 2, 9, 12, 6), (1, 3, 1, 33, 65, 16), (1, 2, 2, 17, 129, 33)]
+            {
+                let layout = if s % 2 == 0 { Layout::Dense } else { Layout::Narrowed };
+                let q = tame::<$ty>(1, &[b, h, s, d], layout);
+                let k = tame::<$ty>(2, &[b, g, l, d], layout);
+                let v = tame::<$ty>(3, &[b, g, l, d], Layout::Dense);
+                let out = Tensor::<$ty>::zeros((b, h, s, d));
+                let configs = [
+                    Config::new(),
+                    Config::new().set("s", 4).set("t", 5),
+                    Config::new().set("s", 7).set("t", 64),
+                ];
+                crate::check::run(
+                    &format!("attention {b} {h} {g} {s} {l} {d}"),
+                    &(out,),
+                    &["out"],
+                    &[$near],
+                    &configs,
+                    |(out,)| attention::reference::<$ty, $causal>(&q, &k, &v, out, 0.3),
+                    |config, (out,)| attention::with::<$ty, $causal>(config, &q, &k, &v, out, 0.3),
+                );
+            }
+        };
+    }
+    of!(f32 false Within::Sum(64, 4.0));
+    of!(f32 true Within::Sum(64, 4.0));
+    // The probabilities are rounded to bf16 against another peak in each block.
+    of!(bf16 true Within::Sum(1 << 17, 2.0));
+}
+
+#[test]
+fn pooling_over_lengths_from_data() {
+    for d in [1, 8, 33, 384] {
+        let x = tame::<f32>(1, &[4, 10, d], Layout::Narrowed);
+        let lengths = Tensor::from_vec(4, vec![10, 1, 0, 7]).unwrap();
+        let out = Tensor::<f32>::zeros((4, d));
+        check!(pooling(&x, &lengths) -> out; [Within::Sum(10, 2.0)]; "t=3"; d);
+    }
+}
