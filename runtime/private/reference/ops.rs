@@ -88,14 +88,19 @@ real! {
     erf: erf64;
     sigmoid: logistic;
     relu: |x| x.larger(0.0);
-    gelu: |x| x * 0.5 * erfc(-x * FRAC_1_SQRT_2);
-    gelu_tanh: |x| x * logistic(2.0 * (2.0 / PI).sqrt() * (x + 0.044_715 * x * x * x));
-    silu: |x| x * logistic(x);
+    gelu: |x| weighted(x, 0.5 * erfc(-x * FRAC_1_SQRT_2));
+    gelu_tanh: |x| weighted(x, logistic(2.0 * (2.0 / PI).sqrt() * (x + 0.044_715 * x * x * x)));
+    silu: |x| weighted(x, logistic(x));
 }
 
 /// `1 / (1 + e^-x)`; also `(1 + tanh(x/2)) / 2`, without that one's cancellation.
 fn logistic(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
+}
+
+/// `x` times a weight that falls faster than `x` grows: -0, their limit, where the weight is 0.
+fn weighted(x: f64, weight: f64) -> f64 {
+    if x == f64::NEG_INFINITY { -0.0 } else { x * weight }
 }
 
 binary! {
