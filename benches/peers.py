@@ -183,6 +183,7 @@ def markdown(report):
         f"# Kernels against PyTorch eager, {report['date']}",
         "",
         f"{report['cpu']}, {report['cores']} cores, {report['isa']}; PyTorch {report['torch']}, f32.",
+        f"Load average when it began: {report['load']} (0 is a quiet machine; others' work slows both sides).",
         "Ratio: PyTorch's time / ours, median of the paired rounds (quartiles); above 1 we are faster.",
         "Outputs preallocated on both sides. Written by benches/peers.py.",
         "",
@@ -213,6 +214,7 @@ def main():
         "cpu": cpu_model(),
         "cores": os.cpu_count(),
         "torch": torch.__version__,
+        "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
         "rows": [],
     }
     for threads in options.threads:
