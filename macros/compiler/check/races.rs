@@ -97,16 +97,15 @@ fn check_agreement(
     errors: &mut Diagnostics,
 ) {
     let place = |store: &Store, axis: AxisId| {
-        let mut all = store.index.iter().enumerate();
-        all.find_map(|(at, index)| {
-            kernel.axis_of_index(index).filter(|(a, _)| *a == axis).map(|(_, offset)| (at, offset))
-        })
+        store.index.iter().position(|index| kernel.axis_of_index(index).is_some_and(|(a, _)| a == axis))
     };
     for axis in grid {
-        let (Some((first, a)), Some((second, b))) = (place(earlier, *axis), place(later, *axis)) else {
+        let (Some(first), Some(second)) = (place(earlier, *axis), place(later, *axis)) else {
             continue;
         };
-        if first != second || !kernel.same_offset(a, b) {
+        // The whole part: `b + f` and `b - f` both have `f` beside `b`.
+        let same = kernel.same_index(&earlier.index[first..=first], &later.index[second..=second]);
+        if first != second || !same {
             let (name, tensor) = (&kernel.axes[*axis].name, &kernel.params[later.tensor].name);
             errors.error(
                 later.span,
