@@ -1,13 +1,15 @@
 //! Block sizes do not show: `m.begin()`, `m.end()` and `m.len()` of a block that is not pinned reach
-//! the bounds of loops only, or the result would depend on what the tuner chose.
+//! the bounds of loops only, and no `mean` is over such a block, or the result would depend on what
+//! the tuner chose.
 
 use crate::diagnostics::Diagnostics;
-use crate::ir::{AxisId, Kernel, Op, Stmt, ValueId, VarId};
+use crate::ir::{AxisId, AxisKind, Kernel, Op, ReduceOp, Stmt, ValueId, VarId};
 use crate::walk::each_statement;
 use std::collections::HashMap;
 
 /// Refuses block sizes in values, indices and conditions.
 pub fn check_block_sizes(kernel: &Kernel, errors: &mut Diagnostics) {
+    check_means(kernel, errors);
     let tainted = Taint::of(kernel);
     let mut refuse = |value: ValueId| {
         if let Some(axis) = tainted.axis(value) {
@@ -32,6 +34,25 @@ pub fn check_block_sizes(kernel: &Kernel, errors: &mut Diagnostics) {
         Stmt::If { condition, .. } | Stmt::Assert { condition, .. } => refuse(*condition),
         Stmt::Let(_) | Stmt::Assign(..) | Stmt::For { .. } | Stmt::Break | Stmt::Continue => {}
     });
+}
+
+/// Refuses means over a block of a loop: they divide by its length.
+fn check_means(kernel: &Kernel, errors: &mut Diagnostics) {
+    for (_, value) in kernel.values.iter() {
+        let Op::Reduce(ReduceOp::Mean, _, axis) = value.op else { continue };
+        let info = &kernel.axes[axis];
+        if let AxisKind::Tile { dim, .. } = info.kind
+            && !info.grid
+            && !kernel.is_pinned(axis)
+        {
+            let (name, dim) = (&info.name, &kernel.dims[dim].name);
+            errors.error(
+                value.span,
+                format!("the mean over {name} is that of one block, whose size would show in the result"),
+                format!("add up `.sum({name})` and divide by {dim} behind the loop, or take the mean over the whole dimension {dim}"),
+            );
+        }
+    }
 }
 
 /// Which scalars depend on which axis' block size.
