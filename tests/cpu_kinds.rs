@@ -49,6 +49,31 @@ fn folded<M, N>(x: &Tensor<f32, (M, N)>, out: &mut Tensor<f32, M>) {
     }
 }
 
+/// The closure sees the variable as it was where the closure stands, and a value that another
+/// reduction gives.
+#[kernel]
+fn folded_with_captures<M, N>(x: &Tensor<f32, (M, N)>, out: &mut Tensor<f32, M>) {
+    for m in each(M) {
+        let row = x[(m, ..)];
+        let least = row.min(N);
+        let mut scale = 1.0;
+        let peak = row.fold(N, f32::NEG_INFINITY, |a, b| max(a, max(b * scale, least)));
+        scale = 5.0;
+        out[m] = peak * scale;
+    }
+}
+
+/// In each block the second store overwrites what the first wrote.
+#[kernel]
+fn shifted<M, N>(x: &Tensor<f32, (M, N)>, out: &mut Tensor<f32, (M, N)>) {
+    for m in tile(M) {
+        for n in tile(N, 0..N - 1).block(32) {
+            out[(m, n)] = x[(m, n)];
+            out[(m, n + 1)] = -x[(m, n)];
+        }
+    }
+}
+
 /// Each lane reads from an index of its own.
 #[kernel]
 fn permute<M, N>(x: &Tensor<f32, (M, N)>, order: &Tensor<i64, N>, out: &mut Tensor<f32, (M, N)>) {
@@ -225,6 +250,8 @@ claims! {
     reductions_over_an_outer_axis_equal_the_reference: |m, n| pool(noise(&[m, n], 2); zeros::<f32>(&[n]), zeros::<f32>(&[n]), zeros::<i32>(&[n]););
     extremes_equal_the_reference: |m, n| extremes(noise(&[m, n], 3); zeros::<i32>(&[m]), zeros::<f32>(&[m]), zeros::<bool>(&[m]););
     a_fold_equals_the_reference: |m, n| folded(noise(&[m, n], 4); zeros::<f32>(&[m]););
+    a_fold_with_captures_equals_the_reference: |m, n| folded_with_captures(noise(&[m, n], 4); zeros::<f32>(&[m]););
+    overlapping_stores_equal_the_reference: |m, n| shifted(noise(&[m, n], 4); zeros::<f32>(&[m, n]););
     a_gather_along_lanes_equals_the_reference: |m, n| permute(noise(&[m, n], 5), Tensor::from_fn(n, |at| ((at[0] * 7) % n) as i64); zeros::<f32>(&[m, n]););
     shifted_loads_with_defaults_equal_the_reference: |m, n| neighbours(noise(&[m, n], 6); zeros::<f32>(&[m, n]););
     integer_arithmetic_equals_the_reference: |m, n| integers(

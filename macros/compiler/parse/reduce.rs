@@ -197,7 +197,15 @@ impl Lowering<'_> {
         let mut body = Vec::new();
         for stmt in stmts {
             match stmt {
-                Stmt::Let(value) if self.ty(value).axes.is_empty() => body.push(value),
+                Stmt::Let(value) if self.ty(value).axes.is_empty() => {
+                    let joins = |operand: &ValueId| params.contains(operand) || body.contains(operand);
+                    if self.kernel.values[value].op.operands().iter().any(joins) {
+                        body.push(value);
+                    } else {
+                        // The same for all elements, like the content of a variable: computed before.
+                        self.emit(Stmt::Let(value));
+                    }
+                }
                 _ => {
                     self.fail(
                         closure.body.span(),

@@ -9,6 +9,7 @@ use super::runs::Item;
 use super::{operands, reduced};
 use crate::ir::{AxisId, AxisSet, Index, Op, ParamId, ValueId, VarId};
 use std::collections::{BTreeMap, HashMap};
+use std::slice::from_ref;
 
 /// An item with the axes of its loops and the items before it that it waits for.
 pub(super) struct Step {
@@ -18,6 +19,8 @@ pub(super) struct Step {
     /// The axis that it reduces.
     reduces: Option<AxisId>,
     after: Vec<usize>,
+    /// Those of them whose loop over an axis must end before this one's begins.
+    apart: Vec<(usize, AxisId)>,
 }
 
 impl Placer<'_> {
@@ -74,9 +77,31 @@ impl Placer<'_> {
                 }
             }
             let (space, reduces) = self.space(item);
-            steps.push(Step { item: item.clone(), space, reduces, after });
+            let apart = self.apart(item, &steps);
+            steps.push(Step { item: item.clone(), space, reduces, after, apart });
         }
         steps
+    }
+
+    /// Earlier stores to the same tensor, with the axes at whose different indices both may name one
+    /// element: `out[n] = a; out[n + 1] = b`.
+    fn apart(&self, item: &Item, steps: &[Step]) -> Vec<(usize, AxisId)> {
+        let Item::Store { tensor, index, .. } = item else { return Vec::new() };
+        let mut apart = Vec::new();
+        for (at, step) in steps.iter().enumerate() {
+            let Item::Store { tensor: other, index: earlier, .. } = &step.item else { continue };
+            let part = |(this, that): (&Index, &Index)| match this {
+                Index::Axis { axis, .. } if self.kernel.same_index(from_ref(this), from_ref(that)) => {
+                    Some(*axis)
+                }
+                Index::Axis { .. } | Index::Scalar(_) | Index::Gather(_) => None,
+            };
+            let agree: Vec<AxisId> = index.iter().zip(earlier).filter_map(part).collect();
+            if other == tensor {
+                apart.extend(step.space.iter().filter(|axis| !agree.contains(axis)).map(|axis| (at, axis)));
+            }
+        }
+        apart
     }
 
     fn used_by(&self, item: &Item) -> Vec<ValueId> {
@@ -151,7 +176,10 @@ fn phases(
     for &at in which {
         let inside = steps[at].space.contains(axis);
         let known = steps[at].after.iter().filter_map(|before| Some((*before, *phase_of.get(before)?)));
-        let least = known.map(|(before, phase)| phase + distance(&steps[before], inside, axis));
+        let least = known.map(|(before, phase)| {
+            let apart = if inside && steps[at].apart.contains(&(before, axis)) { 2 } else { 0 };
+            phase + distance(&steps[before], inside, axis).max(apart)
+        });
         let phase = least.fold(u32::from(inside), u32::max);
         phase_of.insert(at, phase);
     }

@@ -289,12 +289,16 @@ pub fn is_leaf(kernel: &Kernel, value: ValueId) -> bool {
     }
 }
 
-/// The values that a value is computed from where it stands; a closure's are not among them.
+/// The values that a value is computed from where it stands. Of a closure's, those from outside it.
 #[must_use]
 pub fn operands(kernel: &Kernel, value: ValueId) -> Vec<ValueId> {
     use crate::ir::Op;
     let op = &kernel.values[value].op;
-    if let Op::Fold(fold) = op { vec![fold.value, fold.init] } else { op.operands() }
+    let Op::Fold(fold) = op else { return op.operands() };
+    let used = fold.body.iter().flat_map(|value| kernel.values[*value].op.operands());
+    let is_own = |value: &ValueId| [fold.lhs, fold.rhs].contains(value) || fold.body.contains(value);
+    let captured = used.chain([fold.result]).filter(|value| !is_own(value));
+    [fold.value, fold.init].into_iter().chain(captured).collect()
 }
 
 /// What a reduction reduces, and along which axis.
