@@ -99,7 +99,14 @@ impl Emitter<'_> {
             Op::Const(id) => {
                 let constant = &self.kernel.consts[*id];
                 let name = &constant.name;
-                if constant.elem == Elem::Bool { quote!(#name) } else { quote!((#name as i32)) }
+                if constant.elem == Elem::Bool {
+                    return quote!(#name);
+                }
+                let text = format!("the const parameter {name} does not fit an i32");
+                quote!(const {
+                    assert!(#name as i128 == (#name as i32) as i128, #text);
+                    #name as i32
+                })
             }
             Op::Each(axis) | Op::AxisBegin(axis) => {
                 let begin = names::begin(*axis);
