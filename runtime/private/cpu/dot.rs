@@ -151,7 +151,10 @@ pub unsafe fn pack<E: Element>(
     (rows, block): (i32, i32),
 ) -> Option<Packed> {
     let empty = columns == 0 || depth == 0 || batches.iter().any(|(length, _)| *length == 0);
-    if rows <= block || empty {
+    // A broadcast operand has as many copies as its shape says: more than there is memory for.
+    let repeated = |(length, stride): (usize, isize)| length > 1 && stride == 0;
+    let own = [(columns, rhs.free), (depth, rhs.contracted)];
+    if rows <= block || empty || batches.iter().copied().chain(own).any(repeated) {
         return None;
     }
     // SAFETY: promised by the caller.
