@@ -93,6 +93,11 @@ pub unsafe trait Simd: Memory<Set = Self> + Copy + Send + Sync + 'static {
         let half = n.shr(Self::I32::splat(1));
         x.mul(power_of_two::<Self>(half)).mul(power_of_two::<Self>(n.sub(half)))
     }
+    /// `table[i & 7]` in each lane.
+    #[inline(always)]
+    fn lookup(table: &[f32; 8], index: Self::I32) -> Self::F32 {
+        Self::F32::from_lanes(|i| table[(index.lane(i) & 7) as usize])
+    }
     /// `x` within `low ..= high`; NaN stays.
     #[inline(always)]
     fn clamp(x: Self::F32, low: f32, high: f32) -> Self::F32 {
@@ -247,7 +252,7 @@ pub trait Floats: Vector {
     fn erf(self) -> Self;
     fn sigmoid(self) -> Self;
     fn relu(self) -> Self;
-    /// `x/2 · (1 + erf(x/√2))`, within 4 ulp; the limit −0 at −∞.
+    /// `x/2 · (1 + erf(x/√2))`; the limit −0 at −∞.
     fn gelu(self) -> Self;
     /// `x/2 · (1 + tanh(√(2/π)(x + 0.044715 x³)))`; the limit −0 at −∞.
     fn gelu_tanh(self) -> Self;

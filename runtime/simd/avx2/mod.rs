@@ -52,6 +52,11 @@ unsafe impl Simd for Avx2 {
         F32x8(intrinsic!(_mm256_castsi256_ps(bits.0)))
     }
     #[inline(always)]
+    fn lookup(table: &[f32; 8], index: I32x8) -> F32x8 {
+        // Three bits of an index count.
+        F32x8(intrinsic!(_mm256_permutevar8x32_ps(_mm256_loadu_ps(table.as_ptr()), index.0)))
+    }
+    #[inline(always)]
     fn clamp(x: F32x8, low: f32, high: f32) -> F32x8 {
         // The second operand is the result where either is NaN.
         F32x8(intrinsic!(_mm256_min_ps(_mm256_set1_ps(high), _mm256_max_ps(_mm256_set1_ps(low), x.0))))

@@ -56,6 +56,14 @@ unsafe impl Simd for Avx512 {
         F32x16(intrinsic!(_mm512_scalef_ps(x.0, n.0)))
     }
     #[inline(always)]
+    fn lookup(table: &[f32; 8], index: I32x16) -> F32x16 {
+        // Four bits of an index count: the table twice.
+        F32x16(intrinsic!({
+            let table = _mm512_broadcast_f32x8(_mm256_loadu_ps(table.as_ptr()));
+            _mm512_permutexvar_ps(index.0, table)
+        }))
+    }
+    #[inline(always)]
     fn clamp(x: F32x16, low: f32, high: f32) -> F32x16 {
         // The second operand is the result where either is NaN.
         F32x16(intrinsic!(_mm512_min_ps(_mm512_set1_ps(high), _mm512_max_ps(_mm512_set1_ps(low), x.0))))

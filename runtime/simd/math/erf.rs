@@ -2,7 +2,7 @@
 
 use super::exp::{exp, exp_parts_low};
 use super::{all, flip, polynomial, sign};
-use crate::simd::{Floats, Simd, Vector};
+use crate::simd::{Floats, Masks, Simd, Vector};
 
 /// `erf(x) = x + x P(x²)` for `|x| < 1`.
 const ERF: [f32; 8] = [
@@ -41,6 +41,82 @@ const TAIL: [f32; 10] = [
     -0.00013076937,
 ];
 
+/// `Φ(-k/2 - s) = Σ s^d PIECES[d][k]` for `|s| <= 1/4`.
+const PIECES: [[f32; 8]; 9] = [
+    [0.5, 0.30853754, 0.15865526, 0.0668072, 0.022750132, 0.0062096654, 0.001349898, 0.00023262909],
+    [
+        -0.3989423,
+        -0.35206532,
+        -0.24197072,
+        -0.1295176,
+        -0.053990968,
+        -0.017528301,
+        -0.0044318484,
+        -0.0008726827,
+    ],
+    [1.7943647e-08, 0.08801547, 0.120984904, 0.09713785, 0.053991005, 0.021910354, 0.006647768, 0.0015271937],
+    [
+        0.06649146,
+        0.04400798,
+        -6.307515e-07,
+        -0.026982399,
+        -0.026995383,
+        -0.0153372,
+        -0.00590913,
+        -0.0016362767,
+    ],
+    [
+        -1.7192772e-06,
+        -0.02012094,
+        -0.020137517,
+        -0.006052398,
+        0.004496916,
+        0.005935105,
+        0.003324139,
+        0.0011772605,
+    ],
+    [
+        -0.010002873,
+        -0.0045791077,
+        0.0040498716,
+        0.005856382,
+        0.002246991,
+        -0.0006682084,
+        -0.0011080294,
+        -0.00057872606,
+    ],
+    [
+        4.710395e-05,
+        0.0020212082,
+        0.0014415334,
+        -0.001041188,
+        -0.0012982474,
+        -0.00053308945,
+        0.00010564806,
+        0.00017970345,
+    ],
+    [
+        0.0014208562,
+        0.00028366636,
+        -0.0009020561,
+        -0.0004504479,
+        0.00013660915,
+        0.0002764615,
+        8.558162e-05,
+        -1.9852816e-05,
+    ],
+    [
+        -0.00039049523,
+        0.0070930575,
+        0.0039948593,
+        0.002812184,
+        -0.00026076366,
+        9.755164e-05,
+        -8.107794e-06,
+        -4.8937063e-06,
+    ],
+];
+
 /// The error function.
 #[inline(always)]
 pub fn erf<S: Simd>(x: S::F32) -> S::F32 {
@@ -53,7 +129,34 @@ pub fn erf<S: Simd>(x: S::F32) -> S::F32 {
 /// `x Φ(x)`, accurate down to where it is subnormal; the limit −0 at −∞.
 #[inline(always)]
 pub fn gelu<S: Simd>(x: S::F32) -> S::F32 {
-    let t = S::clamp(x.abs(), 0.0, 14.5);
+    let t = x.abs();
+    let near = t.lt(all::<S>(3.75));
+    let tail = near_tail::<S>(t);
+    // x >= 0: x Φ(x) = x - t Φ(-t); x < 0: -t Φ(-t)
+    let whole = S::F32::select(x.lt(all::<S>(0.0)), all::<S>(-0.0), x);
+    let y = tail.neg().mul_add(t, whole);
+    if near.all() { y } else { S::F32::select(near, y, whole.sub(far_part::<S>(t))) }
+}
+
+/// `Φ(-t)` for `0 <= t < 3.75`: a polynomial for each half.
+#[inline(always)]
+fn near_tail<S: Simd>(t: S::F32) -> S::F32 {
+    // Floats of this size are half a unit apart: the sum is rounded to halves, counted by its last bits.
+    let shift = all::<S>((3 << 21) as f32);
+    let halves = t.add(shift);
+    let s = t.sub(halves.sub(shift));
+    let k = S::to_bits(halves);
+    let mut sum = S::lookup(&PIECES[8], k);
+    for row in PIECES[..8].iter().rev() {
+        sum = sum.mul_add(s, S::lookup(row, k));
+    }
+    sum
+}
+
+/// `t Φ(-t)` for `t >= 0`.
+#[inline(always)]
+fn far_part<S: Simd>(t: S::F32) -> S::F32 {
+    let t = S::clamp(t, 0.0, 14.5);
     // exp(-t²/2), with the rounding error of t²/2
     let half = t.mul(all::<S>(-0.5));
     let square = half.mul(t);
@@ -65,7 +168,5 @@ pub fn gelu<S: Simd>(x: S::F32) -> S::F32 {
     // Scaled last, and 0 before that where it is too small for a subnormal: scaling into the subnormals
     // costs a hundred cycles.
     let p = S::F32::select(t.lt(all::<S>(14.5)), p, all::<S>(0.0));
-    let part = S::scale(p.mul_add(s, p), n);
-    // x >= 0: x Φ(x) = x - t Φ(-t); x < 0: -t Φ(-t)
-    S::F32::select(x.lt(all::<S>(0.0)), all::<S>(-0.0), x).sub(part)
+    S::scale(p.mul_add(s, p), n)
 }

@@ -19,7 +19,7 @@ fn functions<S: Simd>() -> Vec<Row<S::F32>> {
         ("tanh", <S::F32>::tanh, f64::tanh, 2.0),
         ("erf", <S::F32>::erf, double::erf, 2.0),
         ("sigmoid", <S::F32>::sigmoid, double::sigmoid, 2.0),
-        ("gelu", <S::F32>::gelu, double::gelu, 4.0),
+        ("gelu", <S::F32>::gelu, double::gelu, 2.0),
         ("gelu_tanh", <S::F32>::gelu_tanh, double::gelu_tanh, 2.0),
         ("silu", <S::F32>::silu, double::silu, 2.0),
         ("rsqrt", <S::F32>::rsqrt, |x| 1.0 / x.sqrt(), 2.0),
