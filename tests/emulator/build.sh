@@ -23,9 +23,9 @@ work=$(mktemp -d "$out/build.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 "$cxx" $options -Wl,-soname,libnvrtc.so.13 "$here/libnvrtc.cpp" -o "$work/libnvrtc.so.13" -ldl &
 nvrtc=$!
-"$cxx" $options -Wl,-soname,libcuda.so.1 "$here/libcuda.cpp" "$here/simt.cpp" "$here/memory.cpp" -o "$work/libcuda.so.1" -ldl
+"$cxx" $options -Wl,-soname,libcuda.so.1 "$here"/libcuda*.cpp "$here/scheduler.cpp" "$here/calls.cpp" "$here/fiber.cpp" "$here/memory.cpp" -o "$work/libcuda.so.1" -ldl
 wait $nvrtc
-"$cxx" -std=c++17 -O1 -Wall -Wextra "$here/selftest.cpp" -o "$work/selftest" -ldl
+"$cxx" -std=c++17 -O1 -Wall -Wextra "$here/selftest.cpp" -o "$work/selftest" -pthread -ldl
 cp "$here/simt.h" "$work/simt.h"
 ln -s libcuda.so.1 "$work/libcuda.so"
 ln -s libnvrtc.so.13 "$work/libnvrtc.so"

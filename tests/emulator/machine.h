@@ -12,8 +12,6 @@ struct Launch {
     Index grid, block;
     unsigned shared_bytes;
     unsigned long long seed;  // 0: round robin
-    // What lies at an address outside shared memory and stacks, for messages; may be null.
-    std::string (*describe)(const void* address);
 };
 
 enum class Ending {
@@ -22,6 +20,10 @@ enum class Ending {
     IllegalAddress,  // memory that is not mapped
     IllegalInstruction,
 };
+
+// Catches illegal accesses from now on. `describe` says in words what lies at an address of device memory, or
+// nothing. Within a launch they end it; elsewhere they are explained, and then as before.
+void catch_signals(std::string (*describe)(const void* address));
 
 // Runs every block. `failure` says what went wrong and in which thread.
 Ending run(const Launch& launch, std::string& failure);

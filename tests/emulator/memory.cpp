@@ -25,6 +25,7 @@ struct Allocation {
     int device;
     unsigned long number;
     bool live;
+    int users;  // how many Access objects hold it open
 
     char* end_of_pages() const { return mapping + mapped - page; }
 };
@@ -68,6 +69,14 @@ const char* first_overwritten(const char* begin, const char* end) {
     return nullptr;
 }
 
+void open(Allocation& a) {
+    if (a.users++ == 0) mprotect(a.mapping + page, a.mapped - 2 * page, PROT_READ | PROT_WRITE);
+}
+void close(Allocation& a) {
+    if (--a.users == 0 && a.live) mprotect(a.mapping + page, a.mapped - 2 * page, PROT_NONE);
+}
+
+// The caller has opened it.
 std::string overwritten(Entry entry) {
     const Allocation& a = entry->second;
     char* start = reinterpret_cast<char*>(entry->first);
@@ -96,7 +105,8 @@ Outcome allocate(size_t bytes, int device, void*& address) {
     }
     memset(begin, poison, inner);
     address = begin + inner - round_up(bytes, alignment);
-    allocations[reinterpret_cast<uintptr_t>(address)] = {static_cast<char*>(mapping), inner + 2 * page, bytes, device, ++count, true};
+    allocations[reinterpret_cast<uintptr_t>(address)] = {static_cast<char*>(mapping), inner + 2 * page, bytes, device, ++count, true, 0};
+    mprotect(begin, inner, PROT_NONE);
     used[device] += bytes;
     ++live;
     return Outcome::Done;
@@ -113,8 +123,9 @@ Outcome release(void* address, std::string& why) {
         why = (entry->second.live ? "not the start: " : "freed twice: ") + in_words(entry, address);
         return Outcome::Invalid;
     }
-    why = overwritten(entry);
     Allocation& a = entry->second;
+    open(a);
+    why = overwritten(entry);
     a.live = false;
     used[a.device] -= a.bytes;
     --live;
@@ -150,6 +161,29 @@ bool is_device_memory(const void* address) {
     return find(address) != allocations.end();
 }
 
+Access::Access(const void* address) {
+    std::lock_guard<std::recursive_mutex> hold(lock);
+    Entry entry = find(address);
+    if (entry == allocations.end() || !entry->second.live) return;
+    open(entry->second);
+    opened.push_back(entry->first);
+}
+Access::Access() {
+    std::lock_guard<std::recursive_mutex> hold(lock);
+    for (auto& entry : allocations) {
+        if (!entry.second.live) continue;
+        open(entry.second);
+        opened.push_back(entry.first);
+    }
+}
+Access::~Access() {
+    std::lock_guard<std::recursive_mutex> hold(lock);
+    for (uintptr_t start : opened) {
+        Entry entry = allocations.find(start);
+        if (entry != allocations.end() && entry->second.live) close(entry->second);
+    }
+}
+
 std::string describe(const void* address) {
     std::lock_guard<std::recursive_mutex> hold(lock);
     Entry entry = find(address);
@@ -158,6 +192,7 @@ std::string describe(const void* address) {
 
 std::string find_overwritten() {
     std::lock_guard<std::recursive_mutex> hold(lock);
+    Access all;
     for (Entry entry = allocations.begin(); entry != allocations.end(); ++entry) {
         if (!entry->second.live) continue;
         std::string found = overwritten(entry);

@@ -3,21 +3,26 @@
 //   selftest OUT_DIR     (what build.sh filled)
 //
 // It loads the fake libraries as a program loads the real ones, and compiles what stands below as text.
+#include <atomic>
+#include <csignal>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <functional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <dlfcn.h>
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 namespace {
 
 typedef unsigned long long Address;
 
-int n_failures = 0;
+std::atomic<int> n_failures{0};
 void check(bool holds, const std::string& what) {
     if (holds) return;
     ++n_failures;
@@ -408,6 +413,40 @@ void driver_checks() {
     printf("the driver's checks\n");
 }
 
+// In a child process, which dies of it.
+void host_access() {
+    Buffer buffer(64);
+    pid_t child = fork();
+    if (child == 0) {
+        dup2(open("/dev/null", O_WRONLY), 2);
+        volatile float value = *reinterpret_cast<volatile float*>(buffer.address);
+        _exit(value == 0);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    check(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV, "host code that reads device memory");
+    printf("host code cannot read device memory\n");
+}
+
+// As tests do that run in parallel: right launches beside failing ones.
+void several_threads(void* context) {
+    setenv("TW_EMULATOR_SEED", "3", 1);
+    const std::vector<float> expected = softmax_of(input());
+    const std::string right = std::string(prelude) + softmax, bad = without(right, "m = block_max", "if (threadIdx.x == 99) args.y[2200] = 1;\n    m = block_max");
+    std::vector<std::thread> workers;
+    for (int worker = 0; worker < 4; ++worker)
+        workers.emplace_back([&, worker] {
+            cu("cuCtxSetCurrent", context);
+            for (int i = 0; i < 20; ++i) {
+                bool fails = worker % 2 && i % 3 == 0;
+                Outcome outcome = run(fails ? bad : right, input(), expected);
+                check(fails ? outcome.result == 700 : outcome.result == 0 && outcome.right, "beside other threads: " + outcome.why);
+            }
+        });
+    for (std::thread& worker : workers) worker.join();
+    printf("launches from four threads at once\n");
+}
+
 }  // namespace
 
 int main(int n, char** arguments) {
@@ -428,6 +467,8 @@ int main(int n, char** arguments) {
     right_kernels();
     planted_bugs();
     driver_checks();
-    printf(n_failures ? "%d FAILED\n" : "all held\n", n_failures);
+    host_access();
+    several_threads(context);
+    printf(n_failures ? "%d FAILED\n" : "all held\n", n_failures.load());
     return n_failures != 0;
 }

@@ -2,7 +2,7 @@
 //
 // The fake NVRTC puts this file before a kernel's text and gives both to g++. Every GPU thread is a fiber
 // that runs alone until it waits: at a barrier, at a warp collective, or in `simt::yield`. Who runs next
-// is the scheduler's choice (simt.cpp); a right program gives the same result whatever it chooses.
+// is the scheduler's choice (scheduler.cpp); a right program gives the same result whatever it chooses.
 // A failure ends the launch, and the fake driver returns it as an error with a text.
 #pragma once
 #include <cmath>
