@@ -26,6 +26,7 @@ enum : Result {
     InvalidHandle = 400,
     NotFound = 500,
     IllegalAddress = 700,
+    LaunchTimeout = 702,
     ContextIsDestroyed = 709,
     IllegalInstruction = 715,
     LaunchFailed = 719,

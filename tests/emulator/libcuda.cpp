@@ -31,6 +31,7 @@ const std::map<Result, std::pair<const char*, const char*>>& errors() {
         {InvalidHandle, {"CUDA_ERROR_INVALID_HANDLE", "invalid resource handle"}},
         {NotFound, {"CUDA_ERROR_NOT_FOUND", "named symbol not found"}},
         {IllegalAddress, {"CUDA_ERROR_ILLEGAL_ADDRESS", "an illegal memory access was encountered"}},
+        {LaunchTimeout, {"CUDA_ERROR_LAUNCH_TIMEOUT", "the launch timed out and was terminated"}},
         {ContextIsDestroyed, {"CUDA_ERROR_CONTEXT_IS_DESTROYED", "context is destroyed"}},
         {IllegalInstruction, {"CUDA_ERROR_ILLEGAL_INSTRUCTION", "an illegal instruction was encountered"}},
         {LaunchFailed, {"CUDA_ERROR_LAUNCH_FAILED", "unspecified launch failure"}},

@@ -44,7 +44,7 @@ Result launch(const char* call, Function* function, simt::Index grid, simt::Inde
     memcpy(aligned, arguments, bytes);
 
     std::string why;
-    simt::Launch all = {kernel, aligned, grid, block, shared_bytes, number_from("TW_EMULATOR_SEED", 0)};
+    simt::Launch all = {kernel, aligned, grid, block, shared_bytes, number_from("TW_EMULATOR_SEED", 0), unsigned(number_from("TW_EMULATOR_SECONDS", 120))};
     memory::Access open;
     simt::Ending ending = simt::run(all, why);
     if (ending == simt::Ending::Finished) {
@@ -55,6 +55,7 @@ Result launch(const char* call, Function* function, simt::Index grid, simt::Inde
     case simt::Ending::Finished: return Success;
     case simt::Ending::Failed: return refuse(LaunchFailed, name.c_str(), why);
     case simt::Ending::IllegalAddress: return refuse(IllegalAddress, name.c_str(), why);
+    case simt::Ending::TimedOut: return refuse(LaunchTimeout, name.c_str(), why);
     case simt::Ending::IllegalInstruction: return refuse(IllegalInstruction, name.c_str(), why);
     }
     return Success;

@@ -12,6 +12,7 @@ struct Launch {
     Index grid, block;
     unsigned shared_bytes;
     unsigned long long seed;  // 0: round robin
+    unsigned seconds;         // of CPU time, then it ends as TimedOut
 };
 
 enum class Ending {
@@ -19,6 +20,7 @@ enum class Ending {
     Failed,          // simt::fail, a deadlock, a divergence, an overwritten guard zone
     IllegalAddress,  // memory that is not mapped
     IllegalInstruction,
+    TimedOut,
 };
 
 // Catches illegal accesses from now on. `describe` says in words what lies at an address of device memory, or

@@ -8,9 +8,11 @@
 #include <cstdarg>
 #include <cstdio>
 #include <csignal>
+#include <ctime>
 #include <numeric>
 
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace simt {
@@ -105,13 +107,17 @@ std::string who_waits() {
     return text;
 }
 
-[[noreturn]] void end_launch(Ending ending, const std::string& what) {
+void explain(Ending ending, const std::string& what) {
     Machine& m = *machine;
     char block[100];
     snprintf(block, sizeof block, "block %u of %u, ", m.block.x, m.launch.grid.x);
     m.ending = ending;
     m.failure = block + (m.current >= 0 ? whom(m.current) : "at its end") + ": " + what + (m.current >= 0 ? who_waits() : "");
-    siglongjmp(m.escape, 1);
+}
+
+[[noreturn]] void end_launch(Ending ending, const std::string& what) {
+    explain(ending, what);
+    siglongjmp(machine->escape, 1);
 }
 
 // The next thread to run. Time passes: copies land.
@@ -292,6 +298,26 @@ std::string describe_fault(const char* at) {
     return text;
 }
 
+// A loop that neither ends nor waits. It may have been interrupted anywhere: the rest is done after the jump.
+constexpr int time_is_up = SIGVTALRM;
+void on_timer(int) {
+    if (machine) siglongjmp(machine->escape, 2);
+}
+
+// Of this CPU thread's CPU time.
+timer_t start_timer(unsigned seconds) {
+    sigevent event = {};
+    event.sigev_notify = SIGEV_THREAD_ID;
+    event.sigev_signo = time_is_up;
+    event._sigev_un._tid = pid_t(syscall(SYS_gettid));
+    timer_t timer;
+    itimerspec after = {};
+    after.it_value.tv_sec = seconds;
+    timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &timer);
+    timer_settime(timer, 0, &after, nullptr);
+    return timer;
+}
+
 void on_signal(int signal, siginfo_t* info, void* context) {
     if (machine) {
         if (signal == SIGSEGV || signal == SIGBUS) end_launch(Ending::IllegalAddress, "illegal access to " + describe_fault(static_cast<const char*>(info->si_addr)));
@@ -358,6 +384,10 @@ void catch_signals(std::string (*describe)(const void* address)) {
             action.sa_flags = SA_SIGINFO | SA_ONSTACK;
             sigaction(signal, &action, &previous[signal]);
         }
+        struct sigaction action = {};
+        action.sa_handler = on_timer;
+        action.sa_flags = SA_ONSTACK;
+        sigaction(time_is_up, &action, nullptr);
         return true;
     }();
     (void)installed;
@@ -386,9 +416,13 @@ Ending run(const Launch& launch, std::string& failure) {
     ours.ss_size = signal_stack_bytes;
     sigaltstack(&ours, &before);
     machine = &m;
+    const timer_t timer = start_timer(launch.seconds);
     // A failure jumps here; the fibers are left as they are, without destructors.
-    if (sigsetjmp(m.escape, 1) == 0) run_blocks(m);
+    const int jumped = sigsetjmp(m.escape, 1);
+    if (jumped == 0) run_blocks(m);
+    if (jumped == 2) explain(Ending::TimedOut, "the launch took more than " + std::to_string(launch.seconds) + " s of CPU time: a loop that does not end?");
     machine = nullptr;
+    timer_delete(timer);
     sigaltstack(&before, nullptr);
     for (Landing& landing : m.landings) delete landing.copy;
     m.landings.clear();

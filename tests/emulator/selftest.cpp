@@ -271,11 +271,11 @@ void expect_right(const char* name, const std::string& body, const std::vector<f
 
 // A bug is caught by an error or, if `sign` is empty, by a wrong result too. Which error it is depends on the
 // schedule; one of them must hold `sign`.
-void expect_caught(const char* name, const std::string& text, const std::vector<float>& expected, const std::string& sign) {
+void expect_caught(const char* name, const std::string& text, const std::vector<float>& expected, const std::string& sign, int seeds = n_seeds) {
     int caught = 0;
     bool signed_once = sign.empty();
     std::string why;
-    for (int seed = 0; seed < n_seeds; ++seed) {
+    for (int seed = 0; seed < seeds; ++seed) {
         setenv("TW_EMULATOR_SEED", std::to_string(seed).c_str(), 1);
         Outcome outcome = run(text, input(), expected);
         check(outcome.result != -1, std::string(name) + " does not compile: " + outcome.why);
@@ -286,8 +286,8 @@ void expect_caught(const char* name, const std::string& text, const std::vector<
         signed_once = signed_once || fits;
     }
     check(signed_once, std::string(name) + ": no message with " + sign + " but " + why);
-    check(caught > 0 && (sign.empty() || caught == n_seeds), std::string(name) + " was caught " + std::to_string(caught) + " times: " + why);
-    printf("caught %d of %d: %s\n", caught, n_seeds, name);
+    check(caught > 0 && (sign.empty() || caught == seeds), std::string(name) + " was caught " + std::to_string(caught) + " times: " + why);
+    printf("caught %d of %d: %s\n", caught, seeds, name);
     if (getenv("TW_EMULATOR_VERBOSE")) printf("    %s\n", why.c_str());
 }
 
@@ -347,6 +347,10 @@ void planted_bugs() {
     expect_caught("a misaligned vector", without(r, sync, sync + "        y[0] = reinterpret_cast<const float4*>(x + 1)->x + reinterpret_cast<const float4*>(x + 2)->x;\n"), mirror, "misaligned");
     expect_caught("endless recursion", without(without(s, "extern \"C\"", "__device__ float deep(volatile float* v) { volatile float w[64]; w[0] = *v; return deep(w) + w[0]; }\nextern \"C\""), "m = block_max(m, shared);", "m = deep(&m);"), sums, "stack");
     expect_caught("a poll that never ends", without(r, sync, "        simt::await([=] { return false; });\n"), mirror, "deadlock");
+    setenv("TW_EMULATOR_SECONDS", "1", 1);
+    expect_caught("a loop that never ends", without(r, sync, "        while (*static_cast<volatile float*>(shared) == x[0]) {}\n        for (volatile int j = 0; j >= 0; j = j < 10 ? j + 1 : 0) {}\n"), mirror, "CPU time", 1);
+    unsetenv("TW_EMULATOR_SECONDS");
+    expect_caught("no __syncwarp between lanes", without(s, "float s = 0;", "shared[threadIdx.x] = m;\n    m = shared[threadIdx.x ^ 1];\n    __syncthreads();\n    float s = 0;"), sums, "");
     expect_caught("a deadlock between barriers", without(r, sync, "        simt::barrier(threadIdx.x < 64 ? 1 : 2, 128);\n"), mirror, "deadlock");
 }
 
