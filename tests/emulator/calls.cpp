@@ -80,6 +80,17 @@ bool arrive(int number, int expected, Place place) {
     return true;
 }
 
+// A lane that waits at a barrier never comes to the collective where others wait for it.
+void check_not_awaited(Place place) {
+    const Machine& m = *machine;
+    int warp = m.launch.kernel.warp, base = m.current / warp * warp;
+    for (Mask left = m.meeting[base / warp]; left; left &= left - 1) {
+        const Thread& other = m.threads[size_t(base + __builtin_ctzll(left))];
+        if (other.lanes >> (m.current - base) & 1)
+            fail("divergence: a barrier in %s, line %d, while lane %d waits in a warp collective in %s, line %d", place.function, place.line, other.lane, other.place.function, other.place.line);
+    }
+}
+
 }  // namespace
 
 void barrier_all(Place place) {
@@ -90,6 +101,7 @@ void barrier_all(Place place) {
         fail("divergence: __syncthreads in %s, line %d, while others wait at another one in %s, line %d", place.function, place.line, all.place.function, all.place.line);
     int me = m.current;
     if (arrive(0, m.n_threads, place)) return preempt();
+    check_not_awaited(place);
     m.barrier[0].waiting.push_back(me);
     block_current("__syncthreads", place);
 }
@@ -97,6 +109,7 @@ void barrier_all(Place place) {
 void barrier(int number, int threads, Place place) {
     int me = machine->current;
     if (arrive(number, threads, place)) return preempt();
+    check_not_awaited(place);
     machine->barrier[number].waiting.push_back(me);
     block_current("bar.sync", place);
 }

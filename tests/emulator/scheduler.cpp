@@ -10,6 +10,7 @@
 #include <csignal>
 #include <ctime>
 #include <numeric>
+#include <optional>
 
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -304,8 +305,8 @@ void on_timer(int) {
     if (machine) siglongjmp(machine->escape, 2);
 }
 
-// Of this CPU thread's CPU time.
-timer_t start_timer(unsigned seconds) {
+// Of this CPU thread's CPU time; without one where the system has none.
+std::optional<timer_t> start_timer(unsigned seconds) {
     sigevent event = {};
     event.sigev_notify = SIGEV_THREAD_ID;
     event.sigev_signo = time_is_up;
@@ -313,7 +314,7 @@ timer_t start_timer(unsigned seconds) {
     timer_t timer;
     itimerspec after = {};
     after.it_value.tv_sec = seconds;
-    timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &timer);
+    if (timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &timer)) return {};
     timer_settime(timer, 0, &after, nullptr);
     return timer;
 }
@@ -416,13 +417,13 @@ Ending run(const Launch& launch, std::string& failure) {
     ours.ss_size = signal_stack_bytes;
     sigaltstack(&ours, &before);
     machine = &m;
-    const timer_t timer = start_timer(launch.seconds);
+    const std::optional<timer_t> timer = start_timer(launch.seconds);
     // A failure jumps here; the fibers are left as they are, without destructors.
     const int jumped = sigsetjmp(m.escape, 1);
     if (jumped == 0) run_blocks(m);
     if (jumped == 2) explain(Ending::TimedOut, "the launch took more than " + std::to_string(launch.seconds) + " s of CPU time: a loop that does not end?");
     machine = nullptr;
-    timer_delete(timer);
+    if (timer) timer_delete(*timer);
     sigaltstack(&before, nullptr);
     for (Landing& landing : m.landings) delete landing.copy;
     m.landings.clear();

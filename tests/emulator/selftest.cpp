@@ -329,6 +329,7 @@ void planted_bugs() {
     expect_caught("named barrier of too many", without(p + reversed_by_warps, "simt::barrier(1, 128);", "simt::barrier(1, 96);"), reversed_of(input(), 96), "barrier 1 is for 96 threads");
 
     expect_caught("a shuffle in a branch", without(s, "m = block_max(m, shared);", "if (threadIdx.x < 16) m = __shfl_xor_sync(0xffffffffu, m, 1);\n    m = block_max(m, shared);"), sums, "divergence");
+    expect_caught("a shuffle in a branch, and a barrier in the other", without(r, sync, "        if (threadIdx.x % 32 < 16) __shfl_xor_sync(0xffffffffu, 0, 1);\n" + sync), mirror, "divergence");
     expect_caught("two shuffles in two branches", without(s, "m = block_max(m, shared);", "if (threadIdx.x & 1) m = __shfl_xor_sync(0xffffffffu, m, 2);\n    else\n        m = __shfl_xor_sync(0xffffffffu, m, 2);\n    m = block_max(m, shared);"), sums, "divergence");
     expect_caught("a shuffle outside its mask", without(s, "m = block_max(m, shared);", "m = __shfl_xor_sync(0xffffu, m, 1);"), sums, "not in the mask");
     expect_caught("a shuffle from an absent lane", without(s, "m = block_max(m, shared);", "if (threadIdx.x % 32 < 16) m = __shfl_xor_sync(0xffffu, m, 16);"), sums, "does not take part");
