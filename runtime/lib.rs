@@ -6,6 +6,7 @@ pub mod config;
 pub mod device;
 pub mod element;
 pub mod error;
+pub(crate) mod gpu;
 pub(crate) mod launch;
 pub mod prelude;
 #[doc(hidden)]
@@ -18,6 +19,7 @@ pub use config::Config;
 pub use device::{Device, set_threads};
 pub use element::{Element, Float};
 pub use error::{ConfigError, Error, LaunchError, TensorError};
+pub use gpu::{Unit, record};
 pub use half::{bf16, f16};
 pub use tensor::Tensor;
 pub use weights::{Weights, WeightsError};

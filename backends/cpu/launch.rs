@@ -39,6 +39,7 @@ impl Emitter<'_> {
             quote!(let #name = launch.dim(#at);)
         });
         let asserts = self.asserts();
+        let gpu = self.gpu_launch();
         let (blocks, rooms, slots, cost) = (self.blocks(), self.rooms(), self.slots(), self.cost());
         let fields = self.fields().into_iter().map(|(name, _)| name);
         let grid = self.grid();
@@ -52,6 +53,7 @@ impl Emitter<'_> {
             #(#dims)*
             #scalars
             #asserts
+            #gpu
             #blocks
             #rooms
             let mut slots = <#private::cpu::Slots as ::core::default::Default>::default();
@@ -115,6 +117,67 @@ impl Emitter<'_> {
                 axes: &[#(#axes),*],
             };
         }
+    }
+
+    /// The same launch on a GPU: its text, and the arguments in the order of the text's.
+    fn gpu_launch(&self) -> TokenStream {
+        let (kernel, private) = (self.original, &self.private);
+        let text = match crate::gpu::emit(kernel, private) {
+            Ok(text) => text,
+            Err(refusal) => {
+                let reason = refusal.message;
+                return quote!(launch.no_gpu(#reason)?;);
+            }
+        };
+        let descriptor = text.descriptor;
+        let kinds = kernel.elements.iter().map(|(_, element)| {
+            let name = &element.name;
+            quote!(<#name as #private::Element>::KIND)
+        });
+        let consts = kernel.consts.iter().map(|(_, constant)| {
+            let name = &constant.name;
+            quote!(#name as i64)
+        });
+        let arguments = kernel.params.iter().map(|(id, param)| match &param.kind {
+            ParamKind::Tensor { .. } => {
+                let view = names::param(id);
+                quote!(gpu.tensor(&#view);)
+            }
+            ParamKind::Scalar { elem, .. } => {
+                let value = match elem {
+                    Elem::I32 | Elem::F32 | Elem::F64 | Elem::I64 | Elem::Bool => names::param(id),
+                    Elem::F16 | Elem::BF16 | Elem::I8 | Elem::U8 | Elem::I16 | Elem::U16 | Elem::U32
+                    | Elem::Param(_) => names::argument(id),
+                };
+                quote!(gpu.scalar(#value);)
+            }
+        });
+        let ranges = self.ranges();
+        quote! {
+            static GPU: #private::gpu::Kernel = #descriptor;
+            if let ::core::option::Option::Some(mut gpu) = launch.gpu(&GPU, &[#(#kinds),*], &[#(#consts),*]) {
+                #(#arguments)*
+                return gpu.run(&[#(#ranges),*]);
+            }
+        }
+    }
+
+    /// First index and end of each grid axis.
+    fn ranges(&self) -> Vec<TokenStream> {
+        let (kernel, private) = (self.kernel, &self.private);
+        let axis = |axis: &tilewright_compiler::ir::AxisId| match &kernel.axes[*axis].kind {
+            AxisKind::Tile { dim, begin, end, .. } | AxisKind::Each { dim, begin, end } => {
+                let (begin, end) = self.bounds(*begin, *end, *dim);
+                let dim = names::dim(*dim);
+                quote!(#private::cpu::bound(#begin, #end, #dim))
+            }
+            AxisKind::Unroll { begin, end } => quote!((#begin, #end)),
+            AxisKind::Whole { dim } => {
+                let dim = names::dim(*dim);
+                quote!((0, #dim))
+            }
+        };
+        self.schedule.grid.iter().map(axis).collect()
     }
 
     fn launch_tensors(&self) -> TokenStream {

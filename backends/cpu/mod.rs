@@ -33,7 +33,7 @@ use tilewright_compiler::schedule::{Refusal, Schedule, schedule};
 #[must_use]
 pub fn emit(kernel: &Kernel, krate: &syn::Path) -> TokenStream {
     let config = names::plain("config");
-    match schedule(kernel).and_then(|schedule| emit_schedule(&schedule, krate, &config)) {
+    match schedule(kernel).and_then(|schedule| emit_schedule(kernel, &schedule, krate, &config)) {
         Ok(tokens) => tokens,
         Err(Refusal { span, message, help }) => {
             let message = format!("{message}\n= help: {help}");
@@ -49,11 +49,12 @@ pub fn explain(kernel: &Kernel) -> String {
 }
 
 fn emit_schedule(
+    kernel: &Kernel,
     schedule: &Schedule,
     krate: &syn::Path,
     config: &syn::Ident,
 ) -> Result<TokenStream, Refusal> {
-    let emitter = Emitter::new(schedule, krate);
+    let emitter = Emitter::new(kernel, schedule, krate);
     let args = emitter.args_struct();
     let body = emitter.body()?;
     let instances = emitter.instances();
@@ -91,6 +92,8 @@ fn hygienic(tokens: TokenStream) -> TokenStream {
 pub(crate) struct Emitter<'s> {
     pub schedule: &'s Schedule,
     pub kernel: &'s Kernel,
+    /// The kernel before scheduling.
+    pub original: &'s Kernel,
     /// `::tilewright::private`.
     pub private: TokenStream,
     /// Axes of the loops that are open, outermost first.
@@ -102,9 +105,10 @@ pub(crate) struct Emitter<'s> {
 }
 
 impl<'s> Emitter<'s> {
-    fn new(schedule: &'s Schedule, krate: &syn::Path) -> Emitter<'s> {
+    fn new(original: &'s Kernel, schedule: &'s Schedule, krate: &syn::Path) -> Emitter<'s> {
         Emitter {
             schedule,
+            original,
             kernel: &schedule.kernel,
             private: quote!(#krate::private),
             open: RefCell::default(),

@@ -80,6 +80,40 @@ pub enum LaunchError {
         /// The dimension's name.
         dimension: &'static str,
     },
+    /// A whole dimension is longer than a GPU program can hold.
+    TileTooLong {
+        /// The kernel.
+        kernel: &'static str,
+        /// The dimension's name.
+        dimension: &'static str,
+        /// Its length.
+        length: i32,
+        /// The longest.
+        most: i32,
+    },
+    /// The tiles of a program need more shared memory than the GPU gives one.
+    SharedMemory {
+        /// The kernel.
+        kernel: &'static str,
+        /// Needed.
+        bytes: u32,
+        /// Given.
+        most: u32,
+    },
+    /// More programs than a GPU launches at once.
+    TooManyPrograms {
+        /// The kernel.
+        kernel: &'static str,
+        /// How many.
+        programs: i64,
+    },
+    /// The kernel uses something that has no GPU form.
+    NoGpuForm {
+        /// The kernel.
+        kernel: &'static str,
+        /// What it is.
+        reason: &'static str,
+    },
     /// An `assert!` of the kernel does not hold.
     Assert {
         /// The kernel.
@@ -165,6 +199,24 @@ impl fmt::Display for LaunchError {
             ),
             LaunchError::Unfixed { kernel, dimension } => {
                 write!(f, "{kernel}: no tensor fixes the length of {dimension}; give one that has it")
+            }
+            LaunchError::TileTooLong { kernel, dimension, length, most } => write!(
+                f,
+                "{kernel}: {dimension} is {length}, but a GPU program holds at most {most} of a whole \
+                 dimension; loop over it with tile({dimension}), or run on the CPU"
+            ),
+            LaunchError::SharedMemory { kernel, bytes, most } => write!(
+                f,
+                "{kernel}: its tiles need {bytes} bytes of shared memory, and a program has {most}; \
+                 give smaller blocks in the config"
+            ),
+            LaunchError::TooManyPrograms { kernel, programs } => write!(
+                f,
+                "{kernel}: {programs} programs are more than a GPU launches at once; give larger blocks in \
+                 the config"
+            ),
+            LaunchError::NoGpuForm { kernel, reason } => {
+                write!(f, "{kernel}: no GPU form: {reason}; run it on CPU tensors")
             }
             LaunchError::Assert { kernel, text } => {
                 write!(f, "{kernel}: this call does not satisfy assert!({text}); call it with shapes that do")

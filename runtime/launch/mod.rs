@@ -21,7 +21,8 @@ pub use meta::{AxisMeta, Meta, TensorMeta, View};
 
 use crate::config::Config;
 use crate::device::cpu;
-use crate::element::Element;
+use crate::element::{Element, Kind};
+use crate::gpu;
 use crate::error::{Error, LaunchError, Place};
 use crate::simd::InstructionSet;
 use crate::tensor::{MAX_RANK, Storage, Tensor};
@@ -251,6 +252,41 @@ impl<'a> Launch<'a> {
     pub fn block(&self, axis: usize, heuristic: i32) -> i32 {
         let axis = &self.meta.axes[axis];
         self.config.get(axis.key).unwrap_or(heuristic).min(axis.max).max(axis.min)
+    }
+
+    /// The launch on a GPU, if that is where it goes: what `kernel`'s text needs besides arguments.
+    #[must_use]
+    pub fn gpu(
+        &self,
+        kernel: &'static gpu::Kernel,
+        kinds: &[Kind],
+        consts: &[i64],
+    ) -> Option<gpu::Run<'_>> {
+        if !gpu::is_recording() {
+            return None;
+        }
+        Some(gpu::Run {
+            kernel,
+            meta: self.meta,
+            config: self.config,
+            target: gpu::Target::Record(std::marker::PhantomData),
+            dims: (0..self.dims.len()).map(|dim| self.dim(dim)).collect(),
+            kinds: SmallVec::from_slice(kinds),
+            consts: SmallVec::from_slice(consts),
+            memory: SmallVec::new(),
+            scalars: SmallVec::new(),
+        })
+    }
+
+    /// A kernel that has no GPU form: an error if the launch goes to one.
+    ///
+    /// # Errors
+    /// It does.
+    pub fn no_gpu(&self, reason: &'static str) -> Result<(), Error> {
+        if gpu::is_recording() {
+            return Err(LaunchError::NoGpuForm { kernel: self.meta.kernel, reason }.into());
+        }
+        Ok(())
     }
 
     /// The instruction set to run.

@@ -18,3 +18,9 @@ pub use half::{bf16, f16};
 pub mod weights {
     pub use crate::weights::{Bind, Dim, Field, Loader, Nested, Scope, Spec, WeightsError};
 }
+
+/// What generated code says about a kernel's GPU text.
+pub mod gpu {
+    pub use crate::element::Kind;
+    pub use crate::gpu::{Axis, AxisKind, Dot, Elem, Kernel, Region, Run, Scalar, Site};
+}

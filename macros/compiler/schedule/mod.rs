@@ -212,6 +212,18 @@ pub fn schedule(kernel: &Kernel) -> Result<Schedule, Refusal> {
     Ok(place::place(kernel, grid, &order, &runs, &anchored))
 }
 
+/// What a machine that keeps tiles in registers runs: the kernel without means and vector products, the
+/// parallel axes of its grid, and what one program does.
+///
+/// # Errors
+/// An operation that has no schedule; named, with its span.
+pub fn gpu_form(kernel: &Kernel) -> Result<(Kernel, Vec<AxisId>, Vec<Stmt>), Refusal> {
+    let mut kernel = kernel.clone();
+    lower::lower(&mut kernel);
+    let (grid, body) = split_grid(&kernel)?;
+    Ok((kernel, grid, body))
+}
+
 /// The parallel axes of the grid, and what one program does. An axis whose bounds are known only on
 /// the device is not parallel, nor are those inside it.
 fn split_grid(kernel: &Kernel) -> Result<(Vec<AxisId>, Vec<Stmt>), Refusal> {

@@ -1,0 +1,234 @@
+//! Tile IR to the C++ text that CUDA and HIP share.
+//!
+//! One program is one block of threads. A value with axes is a `Tile` in registers, whose layout the
+//! prelude (`runtime/gpu/prelude/`) derives from one *spread* an axis; elementwise values with the same axes
+//! share a loop over a thread's elements. The text is complete at build time: blocks, spreads, element
+//! types and alignment come as named constants, which `runtime/gpu/` chooses at launch.
+//!
+//! ```text
+//! let row = x[(m, ..)];              Tile<T, Axes_m_N> v0; load<…>(v0, args.x.data, …);
+//! let e = exp(row - row.max(N));     reduce<false>(v1, v0, N, …);
+//!                                    each(Axes_m_N, i) { v3[i] = exp_of(v0[i] - v1.of<Axes_m_N>(i)); }
+//! ```
+
+mod describe;
+mod dots;
+mod memory;
+mod names;
+mod reduce;
+mod statements;
+mod values;
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write;
+
+use names::Names;
+use proc_macro2::TokenStream;
+use tilewright_compiler::ir::{AxisId, AxisKind, AxisSet, Elem, Kernel, Op, ParamKind, Stmt, ValueId};
+use tilewright_compiler::schedule::{Refusal, gpu_form};
+use tilewright_compiler::walk::each_statement;
+
+/// A kernel's C++ text, and what its launch must know of it.
+pub struct Text {
+    /// The kernel, without prelude and constants.
+    pub source: String,
+    /// A `tilewright::private::gpu::Kernel` expression, constant.
+    pub descriptor: TokenStream,
+}
+
+/// Emits a checked kernel. `private` is the path `::tilewright::private`.
+///
+/// # Errors
+/// An operation that has no GPU form; named, with its span.
+pub fn emit(kernel: &Kernel, private: &TokenStream) -> Result<Text, Refusal> {
+    let (kernel, grid, body) = gpu_form(kernel)?;
+    let mut emitter = Emitter::new(&kernel, &grid);
+    emitter.program(&body)?;
+    let source = emitter.finish();
+    let descriptor = emitter.descriptor(&source, private);
+    Ok(Text { source, descriptor })
+}
+
+/// The state of an emission.
+pub(crate) struct Emitter<'k> {
+    pub kernel: &'k Kernel,
+    /// Parallel axes, outermost first.
+    pub grid: &'k [AxisId],
+    pub names: Names,
+    /// Axes in the order in which tiles list them: the ones that memory is contiguous along come last.
+    pub order: Vec<AxisId>,
+    /// The program so far.
+    pub code: String,
+    pub depth: usize,
+    /// Values that exist: as a tile or, without axes, as a scalar.
+    pub defined: HashSet<ValueId>,
+    /// Elementwise work that shares a loop and is not yet written.
+    pub group: statements::Group,
+    /// Values that something outside their loop uses.
+    pub escaping: HashSet<ValueId>,
+    /// Values that another statement already took care of.
+    pub done: HashSet<ValueId>,
+    /// The sets of axes that tiles have.
+    pub sets: RefCell<Vec<AxisSet>>,
+    /// Shared memory, in order.
+    pub regions: Vec<describe::Region>,
+    pub dots: Vec<describe::DotRoles>,
+    /// Loads and stores that may move several elements at once.
+    pub sites: Vec<describe::Site>,
+    /// How often a value is used.
+    pub uses: HashMap<ValueId, usize>,
+    /// Labels of sequential loops that a `break` leaves through.
+    pub loops: Vec<statements::OpenLoop>,
+    /// The parameters of a `fold`'s closure while its body is emitted.
+    pub closure: Vec<ValueId>,
+    pub n_labels: usize,
+}
+
+impl<'k> Emitter<'k> {
+    fn new(kernel: &'k Kernel, grid: &'k [AxisId]) -> Emitter<'k> {
+        Emitter {
+            kernel,
+            grid,
+            names: Names::new(kernel),
+            order: order(kernel),
+            code: String::new(),
+            depth: 1,
+            defined: HashSet::new(),
+            group: statements::Group::default(),
+            escaping: HashSet::new(),
+            done: HashSet::new(),
+            sets: RefCell::default(),
+            regions: Vec::new(),
+            dots: Vec::new(),
+            sites: Vec::new(),
+            uses: HashMap::new(),
+            loops: Vec::new(),
+            closure: Vec::new(),
+            n_labels: 0,
+        }
+    }
+
+    pub fn elem(&self, value: ValueId) -> Elem {
+        self.kernel.values[value].ty.elem
+    }
+
+    pub fn axes(&self, value: ValueId) -> &'k AxisSet {
+        &self.kernel.values[value].ty.axes
+    }
+
+    /// The axes of a set in the order of the text.
+    pub fn ordered(&self, axes: &AxisSet) -> Vec<AxisId> {
+        self.order.iter().copied().filter(|axis| axes.contains(*axis)).collect()
+    }
+
+    /// The C++ type of a set of axes: `Axes_m_N`.
+    pub fn axes_type(&self, axes: &AxisSet) -> String {
+        let mut sets = self.sets.borrow_mut();
+        if !sets.contains(axes) {
+            sets.push(axes.clone());
+        }
+        let mut name = String::from("Axes");
+        for axis in self.ordered(axes) {
+            name.push('_');
+            name.push_str(&self.names.axis(axis));
+        }
+        name
+    }
+
+    /// A line of the program.
+    pub fn line(&mut self, text: impl AsRef<str>) {
+        let indent = "    ".repeat(self.depth);
+        for line in text.as_ref().lines() {
+            let _ = writeln!(self.code, "{indent}{line}");
+        }
+    }
+
+    /// The whole kernel.
+    fn finish(&self) -> String {
+        let kernel = self.kernel;
+        let mut out = String::new();
+        let _ = writeln!(out, "// {}", self.names.kernel());
+        for (axis, _) in kernel.axes.iter() {
+            if self.is_blocked(axis) {
+                let (name, at) = (self.names.axis(axis), axis.at());
+                let _ = writeln!(out, "typedef Axis<{at}, Spread<TW_SPREAD_{name}>, TW_STEP_{name}, TW_EVEN_{name}> Axis_{name};");
+            }
+        }
+        let mut sets = self.sets.borrow().clone();
+        sets.sort_by_key(|set| (set.len(), self.ordered(set)));
+        for set in &sets {
+            let axes: Vec<String> =
+                self.ordered(set).into_iter().map(|a| format!("Axis_{}", self.names.axis(a))).collect();
+            let _ = writeln!(out, "typedef Axes<{}> {};", axes.join(", "), self.axes_type(set));
+        }
+        out.push('\n');
+        out.push_str(&self.arguments());
+        let _ = write!(
+            out,
+            "\nextern \"C\" __global__ void __launch_bounds__(TW_THREADS)\n{}(const __grid_constant__ Arguments args) {{\n",
+            self.names.kernel()
+        );
+        out.push_str(&self.code);
+        out.push_str("}\n");
+        out
+    }
+
+    fn arguments(&self) -> String {
+        let mut out = String::from("struct Arguments {\n    Fault* fault;\n    unsigned launch;\n");
+        for axis in self.grid {
+            let name = self.names.axis(*axis);
+            let _ = writeln!(out, "    int {name}_first, {name}_last, {name}_programs;");
+        }
+        for (id, param) in self.kernel.params.iter() {
+            if let ParamKind::Tensor { elem, dims, writable } = &param.kind {
+                let constant = if *writable { "" } else { "const " };
+                let (elem, rank, name) = (self.names.elem(*elem), dims.len(), self.names.param(id));
+                let _ = writeln!(out, "    Tensor<{constant}{elem}, {rank}> {name};");
+            }
+        }
+        for (id, _) in self.kernel.dims.iter() {
+            let _ = writeln!(out, "    int {};", self.names.dim(id));
+        }
+        for (id, param) in self.kernel.params.iter() {
+            if let ParamKind::Scalar { elem, .. } = &param.kind {
+                let _ = writeln!(out, "    {} {};", self.names.scalar(self.kernel, *elem), self.names.param(id));
+            }
+        }
+        out.push_str("};\n");
+        out
+    }
+
+    /// Whether tiles extend along an axis.
+    pub fn is_blocked(&self, axis: AxisId) -> bool {
+        match self.kernel.axes[axis].kind {
+            AxisKind::Tile { .. } | AxisKind::Whole { .. } => true,
+            AxisKind::Each { .. } | AxisKind::Unroll { .. } => false,
+        }
+    }
+}
+
+/// Axes such that those that memory is contiguous along come last.
+fn order(kernel: &Kernel) -> Vec<AxisId> {
+    let mut score: HashMap<AxisId, i32> = HashMap::new();
+    let mut vote = |index: &[tilewright_compiler::ir::Index]| {
+        for (at, part) in index.iter().enumerate() {
+            if let tilewright_compiler::ir::Index::Axis { axis, .. } = part {
+                *score.entry(*axis).or_default() += if at + 1 == index.len() { 4 } else { -1 };
+            }
+        }
+    };
+    for (_, value) in kernel.values.iter() {
+        if let Op::Load { index, .. } = &value.op {
+            vote(index);
+        }
+    }
+    each_statement(&kernel.body, &mut |stmt, _| {
+        if let Stmt::Store { index, .. } = stmt {
+            vote(index);
+        }
+    });
+    let mut axes: Vec<AxisId> = kernel.axes.iter().map(|(axis, _)| axis).collect();
+    axes.sort_by_key(|axis| (score.get(axis).copied().unwrap_or(0), *axis));
+    axes
+}

@@ -1,0 +1,126 @@
+//! Names in the text: the kernel's own where C++ allows.
+
+use tilewright_compiler::ir::{AxisId, DimId, Elem, ElementBound, Kernel, ParamId, ValueId, VarId};
+
+/// The names of a kernel's things.
+pub(crate) struct Names {
+    kernel: String,
+    axes: Vec<String>,
+    dims: Vec<String>,
+    params: Vec<String>,
+    elements: Vec<String>,
+    consts: Vec<String>,
+}
+
+/// Words that the prelude or C++ has taken. Values are `v1`, variables `u1`.
+const TAKEN: &[&str] = &[
+    "R", "each", "load", "store", "stage", "put", "dot", "reduce", "along", "add", "sub", "mul", "neg", "cast", "wide",
+    "widen", "fused", "args", "launch", "fault", "i", "program", "scratch", "shared", "inside", "within", "exp_sub",
+    "alignas", "alignof", "and", "asm", "auto", "bool", "case", "catch", "char", "class", "compl", "const", "constexpr",
+    "default", "delete", "do", "double", "explicit", "export", "float", "friend", "goto", "inline", "int", "long", "mutable",
+    "namespace", "new", "noexcept", "not", "nullptr", "operator", "or", "private", "protected", "public", "register",
+    "restrict", "short", "signed", "sizeof", "static", "switch", "template", "this", "throw", "try", "typedef", "typeid",
+    "typename", "union", "unsigned", "using", "virtual", "void", "volatile", "xor", "main", "f16", "bf16", "f32", "f64", "i8",
+    "u8", "i16", "u16", "i32", "u32", "i64", "u64", "shl", "shr", "quotient", "remainder", "weighted", "locate", "smaller",
+    "greater", "Tile", "Axes", "Axis", "Spread", "Shared", "Tensor", "Fault", "Arguments", "Limits", "Found", "Place", "Pack",
+    "Word", "Along", "Pick", "Position", "Fragment", "Cast", "Unsigned", "exp", "log", "sin", "cos", "tan", "floor", "ceil",
+    "abs", "y0", "y1", "j0", "j1", "yn", "jn", "signbit", "linux", "unix", "sine", "simt", "Copies",
+];
+
+/// A C++ identifier: ASCII, not a keyword, none of ours.
+fn identifier(name: &str) -> String {
+    let mut plain = String::new();
+    for c in name.trim_start_matches("r#").chars() {
+        if c.is_ascii_alphanumeric() || c == '_' {
+            plain.push(c);
+        } else {
+            plain.push_str(&format!("u{:x}_", u32::from(c)));
+        }
+    }
+    let digits = |rest: &str| !rest.is_empty() && rest.chars().all(|c| c.is_ascii_digit());
+    let numbered = plain.strip_prefix('v').is_some_and(digits) || plain.strip_prefix('u').is_some_and(digits);
+    if TAKEN.contains(&&*plain) || numbered || plain.starts_with("TW_") || plain.starts_with('_') || plain.contains("__") {
+        return format!("{}_of_kernel", plain.trim_start_matches('_').replace("__", "_"));
+    }
+    plain
+}
+
+impl Names {
+    pub fn new(kernel: &Kernel) -> Names {
+        let unique = |names: Vec<String>| {
+            let mut seen: Vec<String> = Vec::new();
+            for name in names {
+                let mut name = identifier(&name);
+                while seen.contains(&name) {
+                    name.push('_');
+                }
+                seen.push(name);
+            }
+            seen
+        };
+        Names {
+            kernel: identifier(&kernel.name.to_string()),
+            axes: unique(kernel.axes.iter().map(|(_, axis)| axis.key.clone()).collect()),
+            dims: unique(kernel.dims.iter().map(|(_, dim)| dim.name.to_string()).collect()),
+            params: unique(kernel.params.iter().map(|(_, param)| param.name.to_string()).collect())
+                .into_iter()
+                .map(|name| format!("{name}_").trim_end_matches('_').to_string())
+                .collect(),
+            elements: unique(kernel.elements.iter().map(|(_, element)| element.name.to_string()).collect()),
+            consts: unique(kernel.consts.iter().map(|(_, constant)| constant.name.to_string()).collect()),
+        }
+    }
+
+    pub fn kernel(&self) -> String {
+        self.kernel.clone()
+    }
+    pub fn axis(&self, axis: AxisId) -> String {
+        self.axes[axis.at()].clone()
+    }
+    /// As a field of the arguments: a tensor may have the same name as a dimension.
+    pub fn dim(&self, dim: DimId) -> String {
+        format!("dim_{}", self.dims[dim.at()])
+    }
+    pub fn param(&self, param: ParamId) -> String {
+        format!("arg_{}", self.params[param.at()])
+    }
+    pub fn constant(&self, constant: tilewright_compiler::ir::ConstId) -> String {
+        format!("CONST_{}", self.consts[constant.at()])
+    }
+    pub fn value(&self, value: ValueId) -> String {
+        format!("v{}", value.at())
+    }
+    pub fn var(&self, var: VarId) -> String {
+        format!("u{}", var.at())
+    }
+
+    /// The type of an element in memory and in tiles.
+    pub fn elem(&self, elem: Elem) -> String {
+        match elem {
+            Elem::F32 => "f32",
+            Elem::F64 => "f64",
+            Elem::F16 => "f16",
+            Elem::BF16 => "bf16",
+            Elem::I8 => "i8",
+            Elem::U8 => "u8",
+            Elem::I16 => "i16",
+            Elem::U16 => "u16",
+            Elem::I32 => "i32",
+            Elem::U32 => "u32",
+            Elem::I64 => "i64",
+            Elem::Bool => "bool",
+            Elem::Param(id) => return format!("TYPE_{}", self.elements[id.at()]),
+        }
+        .into()
+    }
+
+    /// The type that a scalar argument has: a generic one arrives as what it computes in.
+    pub fn scalar(&self, kernel: &Kernel, elem: Elem) -> String {
+        match elem {
+            Elem::Param(id) if kernel.elements[id].bound == ElementBound::Float => "f32".into(),
+            Elem::F16 | Elem::BF16 => "f32".into(),
+            Elem::I8 | Elem::U8 | Elem::I16 | Elem::U16 => "i32".into(),
+            Elem::F32 | Elem::F64 | Elem::I32 | Elem::U32 | Elem::I64 | Elem::Bool | Elem::Param(_) => self.elem(elem),
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! One launch on a GPU: collects arguments, makes the plan, packs, runs.
+
+use smallvec::SmallVec;
+
+use super::{Kernel, Memory, Plan, Problem, record};
+use crate::config::Config;
+use crate::element::Kind;
+use crate::error::{Error, LaunchError};
+use crate::launch::{Meta, View};
+
+/// Shared memory of a program on the H100; what a recorded launch plans for.
+const MOST_SHARED: u32 = 227 * 1024;
+
+/// A launch whose arguments are being collected.
+pub struct Run<'l> {
+    pub(crate) kernel: &'static Kernel,
+    pub(crate) meta: &'static Meta,
+    pub(crate) config: &'l Config,
+    pub(crate) target: Target<'l>,
+    pub(crate) dims: SmallVec<[i32; 8]>,
+    pub(crate) kinds: SmallVec<[Kind; 4]>,
+    pub(crate) consts: SmallVec<[i64; 4]>,
+    pub(crate) memory: SmallVec<[Memory; 6]>,
+    pub(crate) scalars: SmallVec<[SmallVec<[u8; 8]>; 4]>,
+}
+
+/// Where a launch goes.
+pub(crate) enum Target<'l> {
+    /// Nowhere: its text is kept.
+    Record(std::marker::PhantomData<&'l ()>),
+}
+
+/// The argument block: values one after the other, each at a multiple of its size.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Bytes(pub SmallVec<[u8; 256]>);
+
+impl Bytes {
+    fn align(&mut self, to: usize) {
+        let length = self.0.len().next_multiple_of(to);
+        self.0.resize(length, 0);
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        self.align(bytes.len().max(1));
+        self.0.extend_from_slice(bytes);
+    }
+}
+
+/// A scalar argument: its bytes are the device's.
+pub trait Scalar: Copy {
+    /// Little-endian, as on all GPUs.
+    fn bytes(self) -> SmallVec<[u8; 8]>;
+}
+
+macro_rules! scalars {
+    ($($T:ty)*) => {$(
+        impl Scalar for $T {
+            fn bytes(self) -> SmallVec<[u8; 8]> {
+                SmallVec::from_slice(&self.to_le_bytes())
+            }
+        }
+    )*};
+}
+scalars! { f32 f64 i8 u8 i16 u16 i32 u32 i64 half::f16 half::bf16 }
+
+impl Scalar for bool {
+    fn bytes(self) -> SmallVec<[u8; 8]> {
+        SmallVec::from_slice(&[u8::from(self)])
+    }
+}
+
+impl Run<'_> {
+    /// The next tensor of the kernel's signature.
+    pub fn tensor<T>(&mut self, view: &View<T>) {
+        let rank = self.meta.tensors.get(self.memory.len()).map_or(0, |tensor| tensor.dims.len());
+        self.memory.push(Memory {
+            address: view.ptr.addr() as u64,
+            lengths: view.dims[..rank].to_vec(),
+            strides: view.strides[..rank].iter().map(|stride| *stride as i64).collect(),
+            size: size_of::<T>(),
+        });
+    }
+
+    /// The next scalar of the kernel's signature.
+    pub fn scalar(&mut self, value: impl Scalar) {
+        self.scalars.push(value.bytes());
+    }
+
+    /// Runs it over the grid: first index and end of each axis.
+    ///
+    /// # Errors
+    /// A tile does not fit the device, or what the device says.
+    pub fn run(self, ranges: &[(i32, i32)]) -> Result<(), Error> {
+        let problem = Problem {
+            kernel: self.kernel,
+            meta: self.meta,
+            config: self.config,
+            dims: &self.dims,
+            kinds: &self.kinds,
+            consts: &self.consts,
+            memory: &self.memory,
+            most_shared: MOST_SHARED,
+        };
+        let plan = Plan::new(&problem)?;
+        let mut programs = 1i64;
+        let mut bytes = Bytes::default();
+        bytes.put(&[0; 8]);
+        bytes.put(&[0; 4]);
+        for (axis, (first, last)) in self.kernel.grid.iter().zip(ranges) {
+            let count = plan.programs(*axis, *first, *last);
+            programs = programs.saturating_mul(count);
+            for value in [*first, *last, i32::try_from(count).unwrap_or(i32::MAX)] {
+                bytes.put(&value.to_le_bytes());
+            }
+        }
+        for memory in &self.memory {
+            bytes.put(&memory.address.to_le_bytes());
+            for stride in &memory.strides {
+                bytes.put(&stride.to_le_bytes());
+            }
+            if memory.strides.is_empty() {
+                bytes.put(&0i64.to_le_bytes());
+            }
+        }
+        for dim in &self.dims {
+            bytes.put(&dim.to_le_bytes());
+        }
+        for scalar in &self.scalars {
+            bytes.put(scalar);
+        }
+        bytes.align(8);
+        let Ok(programs) = u32::try_from(programs) else {
+            return Err(LaunchError::TooManyPrograms { kernel: self.meta.kernel, programs }.into());
+        };
+        match self.target {
+            Target::Record(_) => {
+                record::keep(record::Unit {
+                    kernel: self.kernel.name.to_string(),
+                    text: plan.text(&problem),
+                    threads: plan.threads,
+                    shared: plan.shared,
+                    programs,
+                });
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! Kernels on GPUs: from the text that was emitted at build time to a whole translation unit and its launch.
+//!
+//! The text names constants: how each axis is spread over threads and registers, which accesses move
+//! vectors, where in shared memory a tile lies, what the generic types are. A [`Plan`] chooses them from the
+//! launch's dimensions and config, and prints them before the text.
+
+mod kernel;
+mod launch;
+mod plan;
+mod record;
+mod spread;
+mod vectors;
+
+pub use kernel::{Axis, AxisKind, Dot, Elem, Kernel, Region, Site};
+pub(crate) use launch::Target;
+pub use launch::{Run, Scalar};
+pub(crate) use plan::{Plan, Problem};
+pub use record::{Unit, record};
+pub(crate) use record::is_recording;
+pub(crate) use vectors::Memory;
+
+/// The device code that every kernel's text builds on.
+pub(crate) const PRELUDE: [&str; 5] = [
+    include_str!("prelude/types.cuh"),
+    include_str!("prelude/math.cuh"),
+    include_str!("prelude/tile.cuh"),
+    include_str!("prelude/reduce.cuh"),
+    include_str!("prelude/dot.cuh"),
+];

@@ -1,0 +1,313 @@
+// Element types and their arithmetic: total, and the same on every target.
+// Compiled by NVRTC (CUDA), clang (HIP) and, with TW_EMULATED, g++ (tests on the CPU). No headers.
+
+#if defined(TW_EMULATED)
+#define TW_SHARED(name) unsigned char* name = simt::shared_memory()
+#elif defined(__HIP__)
+#define TW_SHARED(name) extern __attribute__((shared)) unsigned char name[]
+#else
+#define TW_SHARED(name) extern __shared__ __align__(1024) unsigned char name[]
+#endif
+#if defined(TW_EMULATED) || defined(__HIP__)
+#define TW_COPY __builtin_memcpy
+#else
+#define TW_COPY memcpy
+#endif
+#define TW_DEVICE __device__ __forceinline__
+#define TW_UNROLL _Pragma("unroll")
+
+typedef float f32;
+typedef double f64;
+typedef signed char i8;
+typedef unsigned char u8;
+typedef short i16;
+typedef unsigned short u16;
+typedef int i32;
+typedef unsigned int u32;
+typedef long long i64;
+typedef unsigned long long u64;
+
+// IEEE half, stored as its bits.
+struct f16 {
+    u16 bits;
+};
+// bfloat16, stored as its bits.
+struct bf16 {
+    u16 bits;
+};
+
+// The bits of a float, and back.
+TW_DEVICE u32 bits_of(f32 x) {
+    u32 bits;
+    TW_COPY(&bits, &x, 4);
+    return bits;
+}
+TW_DEVICE f32 from_bits(u32 bits) {
+    f32 x;
+    TW_COPY(&x, &bits, 4);
+    return x;
+}
+TW_DEVICE u64 bits_of(f64 x) {
+    u64 bits;
+    TW_COPY(&bits, &x, 8);
+    return bits;
+}
+TW_DEVICE f64 from_bits(u64 bits) {
+    f64 x;
+    TW_COPY(&x, &bits, 8);
+    return x;
+}
+
+// --- f16, bf16 ---
+
+TW_DEVICE f32 widen(bf16 x) {
+    return from_bits(u32(x.bits) << 16);
+}
+
+// To nearest even; NaN stays NaN.
+TW_DEVICE bf16 narrow_bf16(f32 x) {
+    u32 bits = bits_of(x);
+    if ((bits & 0x7fffffffu) > 0x7f800000u) return bf16{u16(bits >> 16 | 0x40u)};
+    return bf16{u16((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16)};
+}
+
+TW_DEVICE f32 widen(f16 x) {
+#if defined(TW_EMULATED) || defined(__HIP__)
+    u32 sign = u32(x.bits & 0x8000u) << 16, rest = x.bits & 0x7fffu;
+    if (rest >= 0x7c00u) return from_bits(sign | 0x7f800000u | (rest & 0x3ffu) << 13);
+    // Scaled through a float whose exponent is 112 too small: subnormals come out right.
+    f32 scaled = from_bits(rest << 13) * from_bits(u32(254 - 15) << 23);
+    return from_bits(sign | bits_of(scaled));
+#else
+    f32 y;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(y) : "h"(x.bits));
+    return y;
+#endif
+}
+
+// To nearest even; beyond the range infinity.
+TW_DEVICE f16 narrow_f16(f32 x) {
+#if defined(TW_EMULATED) || defined(__HIP__)
+    u32 bits = bits_of(x), sign = bits >> 16 & 0x8000u, rest = bits & 0x7fffffffu;
+    if (rest > 0x7f800000u) return f16{u16(sign | 0x7e00u)};
+    if (rest >= 0x477ff000u) return f16{u16(sign | 0x7c00u)};
+    if (rest < 0x38800000u) {
+        // A subnormal: adding 1/2 puts its last bit where the float's is.
+        u32 small = bits_of(from_bits(rest) + 0.5f) - 0x3f000000u;
+        return f16{u16(sign | small)};
+    }
+    u32 rounded = rest + 0xfffu + (rest >> 13 & 1u);
+    return f16{u16(sign | (rounded - 0x38000000u) >> 13)};
+#else
+    u16 y;
+    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(y) : "f"(x));
+    return f16{y};
+#endif
+}
+
+// f64 to f32 such that rounding again to fewer bits is as if from f64: to odd.
+TW_DEVICE f32 round_to_odd(f64 x) {
+    f32 near = f32(x);
+    if (f64(near) == x || x != x || f64(near) - f64(near) != 0.0) return near;
+    u32 bits = bits_of(near);
+    if (bits & 1u) return near;
+    bool above = near > 0.0f ? f64(near) > x : f64(near) < x;
+    return from_bits(above ? bits - 1u : bits + 1u);
+}
+
+// --- Integers: they wrap; x / 0 and x % 0 are 0; shift amounts are masked ---
+
+template <class T> struct Unsigned {
+    typedef T type;
+};
+template <> struct Unsigned<i8> {
+    typedef u32 type;
+};
+template <> struct Unsigned<i16> {
+    typedef u32 type;
+};
+template <> struct Unsigned<u8> {
+    typedef u32 type;
+};
+template <> struct Unsigned<u16> {
+    typedef u32 type;
+};
+template <> struct Unsigned<i32> {
+    typedef u32 type;
+};
+template <> struct Unsigned<i64> {
+    typedef u64 type;
+};
+
+template <class T> TW_DEVICE T add(T a, T b) {
+    typedef typename Unsigned<T>::type U;
+    return T(U(a) + U(b));
+}
+template <class T> TW_DEVICE T sub(T a, T b) {
+    typedef typename Unsigned<T>::type U;
+    return T(U(a) - U(b));
+}
+template <class T> TW_DEVICE T mul(T a, T b) {
+    typedef typename Unsigned<T>::type U;
+    return T(U(a) * U(b));
+}
+template <class T> TW_DEVICE T neg(T a) {
+    typedef typename Unsigned<T>::type U;
+    return T(U(0) - U(a));
+}
+template <class T> TW_DEVICE T quotient(T a, T b) {
+    if (b == 0) return 0;
+    if (b == T(-1)) return T(-1) < T(0) ? neg(a) : T(a / b);
+    return a / b;
+}
+template <class T> TW_DEVICE T remainder(T a, T b) {
+    if (b == 0 || (T(-1) < T(0) && b == T(-1))) return 0;
+    return a % b;
+}
+template <class T> TW_DEVICE T shl(T a, T b) {
+    typedef typename Unsigned<T>::type U;
+    return T(U(a) << (U(b) & U(8 * sizeof(T) - 1)));
+}
+template <class T> TW_DEVICE T shr(T a, T b) {
+    return T(a >> (b & T(8 * sizeof(T) - 1)));
+}
+TW_DEVICE f32 add(f32 a, f32 b) { return a + b; }
+TW_DEVICE f64 add(f64 a, f64 b) { return a + b; }
+TW_DEVICE f32 mul(f32 a, f32 b) { return a * b; }
+TW_DEVICE f64 mul(f64 a, f64 b) { return a * b; }
+TW_DEVICE bool add(bool a, bool b) { return a || b; }
+TW_DEVICE bool mul(bool a, bool b) { return a && b; }
+
+// --- Largest and smallest: NaN wins ---
+
+template <class T> TW_DEVICE T max_of(T a, T b) { return a < b ? b : a; }
+template <class T> TW_DEVICE T min_of(T a, T b) { return b < a ? b : a; }
+TW_DEVICE f32 max_of(f32 a, f32 b) { return a != a || a > b ? a : b; }
+TW_DEVICE f32 min_of(f32 a, f32 b) { return a != a || a < b ? a : b; }
+TW_DEVICE f64 max_of(f64 a, f64 b) { return a != a || a > b ? a : b; }
+TW_DEVICE f64 min_of(f64 a, f64 b) { return a != a || a < b ? a : b; }
+TW_DEVICE f16 max_of(f16 a, f16 b) { return widen(a) != widen(a) || widen(a) > widen(b) ? a : b; }
+TW_DEVICE f16 min_of(f16 a, f16 b) { return widen(a) != widen(a) || widen(a) < widen(b) ? a : b; }
+TW_DEVICE bf16 max_of(bf16 a, bf16 b) { return widen(a) != widen(a) || widen(a) > widen(b) ? a : b; }
+TW_DEVICE bf16 min_of(bf16 a, bf16 b) { return widen(a) != widen(a) || widen(a) < widen(b) ? a : b; }
+
+// --- Comparisons of half types go through f32 ---
+
+TW_DEVICE f32 wide(f16 x) { return widen(x); }
+TW_DEVICE f32 wide(bf16 x) { return widen(x); }
+template <class T> TW_DEVICE T wide(T x) { return x; }
+
+// --- Conversions: to nearest even, float to integer saturates and NaN is 0 ---
+
+template <class To, class From> struct Cast {
+    static TW_DEVICE To of(From x) { return To(x); }
+};
+// From float to an integer of at most 64 bits.
+template <class To, class From> TW_DEVICE To saturate(From x, From low, From above, To lowest, To highest) {
+    if (x != x) return 0;
+    if (x < low) return lowest;
+    if (x >= above) return highest;
+    return To(x);
+}
+#define TW_SATURATE(To, low, above, lowest, highest) \
+    template <> struct Cast<To, f32> { \
+        static TW_DEVICE To of(f32 x) { return saturate<To, f32>(x, low, above, lowest, highest); } \
+    }; \
+    template <> struct Cast<To, f64> { \
+        static TW_DEVICE To of(f64 x) { return saturate<To, f64>(x, low, above, lowest, highest); } \
+    };
+TW_SATURATE(i8, -128, 128, -128, 127)
+TW_SATURATE(u8, 0, 256, 0, 255)
+TW_SATURATE(i16, -32768, 32768, -32768, 32767)
+TW_SATURATE(u16, 0, 65536, 0, 65535)
+TW_SATURATE(i32, -2147483648.0f, 2147483648.0f, -2147483647 - 1, 2147483647)
+TW_SATURATE(u32, 0, 4294967296.0f, 0, 4294967295u)
+TW_SATURATE(i64, -9223372036854775808.0f, 9223372036854775808.0f, -9223372036854775807ll - 1, 9223372036854775807ll)
+template <> struct Cast<bool, f32> {
+    static TW_DEVICE bool of(f32 x) { return x != 0; }
+};
+template <> struct Cast<bool, f64> {
+    static TW_DEVICE bool of(f64 x) { return x != 0; }
+};
+// Into a half type everything goes through an f32 that was rounded to odd where f32 is too short.
+template <class From> struct ToFloat {
+    static TW_DEVICE f32 of(From x) { return f32(x); }
+};
+template <> struct ToFloat<f64> {
+    static TW_DEVICE f32 of(f64 x) { return round_to_odd(x); }
+};
+template <> struct ToFloat<i32> {
+    static TW_DEVICE f32 of(i32 x) { return round_to_odd(f64(x)); }
+};
+template <> struct ToFloat<u32> {
+    static TW_DEVICE f32 of(u32 x) { return round_to_odd(f64(x)); }
+};
+template <> struct ToFloat<i64> {
+    static TW_DEVICE f32 of(i64 x) {
+        // The low half only says whether there is more below.
+        u64 size = x < 0 ? u64(0) - u64(x) : u64(x);
+        if (size >> 52) size = size >> 12 << 12 | u64((size & 0xfff) != 0) << 12;
+        f32 y = round_to_odd(f64(size));
+        return x < 0 ? -y : y;
+    }
+};
+template <> struct ToFloat<f16> {
+    static TW_DEVICE f32 of(f16 x) { return widen(x); }
+};
+template <> struct ToFloat<bf16> {
+    static TW_DEVICE f32 of(bf16 x) { return widen(x); }
+};
+template <class From> struct Cast<f16, From> {
+    static TW_DEVICE f16 of(From x) { return narrow_f16(ToFloat<From>::of(x)); }
+};
+template <class From> struct Cast<bf16, From> {
+    static TW_DEVICE bf16 of(From x) { return narrow_bf16(ToFloat<From>::of(x)); }
+};
+template <class To> struct Cast<To, f16> {
+    static TW_DEVICE To of(f16 x) { return Cast<To, f32>::of(widen(x)); }
+};
+template <class To> struct Cast<To, bf16> {
+    static TW_DEVICE To of(bf16 x) { return Cast<To, f32>::of(widen(x)); }
+};
+template <> struct Cast<f16, f16> {
+    static TW_DEVICE f16 of(f16 x) { return x; }
+};
+template <> struct Cast<bf16, bf16> {
+    static TW_DEVICE bf16 of(bf16 x) { return x; }
+};
+template <> struct Cast<f16, bf16> {
+    static TW_DEVICE f16 of(bf16 x) { return narrow_f16(widen(x)); }
+};
+template <> struct Cast<bf16, f16> {
+    static TW_DEVICE bf16 of(f16 x) { return narrow_bf16(widen(x)); }
+};
+template <class To, class From> TW_DEVICE To cast(From x) {
+    return Cast<To, From>::of(x);
+}
+
+// --- Lowest and highest values: identities of max and min ---
+
+template <class T> struct Limits {
+    static constexpr T lowest() { return T(-1) < T(0) ? T(T(1) << (8 * sizeof(T) - 1)) : T(0); }
+    static constexpr T highest() { return T(~lowest()); }
+};
+template <> struct Limits<bool> {
+    static TW_DEVICE bool lowest() { return false; }
+    static TW_DEVICE bool highest() { return true; }
+};
+template <> struct Limits<f32> {
+    static TW_DEVICE f32 lowest() { return from_bits(0xff800000u); }
+    static TW_DEVICE f32 highest() { return from_bits(0x7f800000u); }
+};
+template <> struct Limits<f64> {
+    static TW_DEVICE f64 lowest() { return from_bits(0xfff0000000000000ull); }
+    static TW_DEVICE f64 highest() { return from_bits(0x7ff0000000000000ull); }
+};
+template <> struct Limits<f16> {
+    static TW_DEVICE f16 lowest() { return f16{0xfc00}; }
+    static TW_DEVICE f16 highest() { return f16{0x7c00}; }
+};
+template <> struct Limits<bf16> {
+    static TW_DEVICE bf16 lowest() { return bf16{0xff80}; }
+    static TW_DEVICE bf16 highest() { return bf16{0x7f80}; }
+};

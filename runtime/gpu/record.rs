@@ -1,0 +1,62 @@
+//! Keeping the text of launches instead of running them: for compiling ahead of time, and for tests.
+
+use std::cell::RefCell;
+
+/// The text of one launch, complete: what a compiler takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unit {
+    /// The entry point.
+    pub kernel: String,
+    /// The translation unit.
+    pub text: String,
+    /// Threads of a program.
+    pub threads: u32,
+    /// Dynamic shared memory of a program, in bytes.
+    pub shared: u32,
+    /// Programs of the grid.
+    pub programs: u32,
+}
+
+thread_local! {
+    static KEPT: RefCell<Option<Vec<Unit>>> = const { RefCell::new(None) };
+}
+
+/// Runs `calls` so that the kernels launched by it on this thread compute nothing, and gives their texts
+/// for a GPU, in order. Tensors may live anywhere; their alignment, strides and lengths count.
+///
+/// ```
+/// use tilewright::prelude::*;
+///
+/// #[kernel]
+/// fn double<T: Float, N>(x: &Tensor<T, N>, out: &mut Tensor<T, N>) {
+///     for n in tile(N) {
+///         out[n] = (x[n] * 2.0).cast();
+///     }
+/// }
+///
+/// let x = Tensor::from_vec(100, vec![1.0f32; 100])?;
+/// let mut out = Tensor::zeros(100);
+/// let (result, units) = tilewright::record(|| double(&x, &mut out));
+/// result?;
+/// assert!(units[0].text.contains("double"));
+/// # Ok::<(), Error>(())
+/// ```
+pub fn record<R>(calls: impl FnOnce() -> R) -> (R, Vec<Unit>) {
+    let before = KEPT.replace(Some(Vec::new()));
+    let result = calls();
+    let units = KEPT.replace(before).unwrap_or_default();
+    (result, units)
+}
+
+/// Whether this thread records.
+pub(crate) fn is_recording() -> bool {
+    KEPT.with_borrow(Option::is_some)
+}
+
+pub(super) fn keep(unit: Unit) {
+    KEPT.with_borrow_mut(|kept| {
+        if let Some(kept) = kept {
+            kept.push(unit);
+        }
+    });
+}
