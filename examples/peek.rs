@@ -52,25 +52,138 @@ fn attention<T: Float, const CAUSAL: bool, B, H, G, S, L, D>(
         out[(b, h, s, ..)] = (acc / total).cast();
     }
 }
+
+use std::ffi::{CString, c_char, c_int, c_void};
+unsafe extern "C" {
+    fn dlopen(name: *const c_char, flags: c_int) -> *mut c_void;
+    fn dlsym(lib: *mut c_void, name: *const c_char) -> *mut c_void;
+}
+struct Lib(*mut c_void);
+impl Lib {
+    fn open(name: &str) -> Lib {
+        let c = CString::new(name).unwrap();
+        let p = unsafe { dlopen(c.as_ptr(), 0x102) };
+        assert!(!p.is_null(), "{name}");
+        Lib(p)
+    }
+    fn f<T: Copy>(&self, name: &str) -> T {
+        let c = CString::new(name).unwrap();
+        let p = unsafe { dlsym(self.0, c.as_ptr()) };
+        assert!(!p.is_null(), "{name}");
+        unsafe { std::mem::transmute_copy(&p) }
+    }
+}
+type P = *mut c_void;
+fn emulate(unit: &tilewright::Unit) -> bool {
+    let dir = std::env::var("EMU").unwrap();
+    let cuda = Lib::open(&format!("{dir}/libcuda.so.1"));
+    let rtc = Lib::open(&format!("{dir}/libnvrtc.so.13"));
+    unsafe {
+        let init: unsafe extern "C" fn(u32) -> c_int = cuda.f("cuInit");
+        assert_eq!(init(0), 0);
+        let mut ctx: P = std::ptr::null_mut();
+        let retain: unsafe extern "C" fn(*mut P, c_int) -> c_int = cuda.f("cuDevicePrimaryCtxRetain");
+        assert_eq!(retain(&mut ctx, 0), 0);
+        let set: unsafe extern "C" fn(P) -> c_int = cuda.f("cuCtxSetCurrent");
+        assert_eq!(set(ctx), 0);
+        let create: unsafe extern "C" fn(*mut P, *const c_char, *const c_char, c_int, P, P) -> c_int =
+            rtc.f("nvrtcCreateProgram");
+        let mut prog: P = std::ptr::null_mut();
+        let text = CString::new(unit.text.clone()).unwrap();
+        let name = CString::new("k.cu").unwrap();
+        assert_eq!(create(&mut prog, text.as_ptr(), name.as_ptr(), 0, std::ptr::null_mut(), std::ptr::null_mut()), 0);
+        let compile: unsafe extern "C" fn(P, c_int, *const *const c_char) -> c_int = rtc.f("nvrtcCompileProgram");
+        let o = [CString::new("--gpu-architecture=sm_80").unwrap(), CString::new("--std=c++17").unwrap()];
+        let o: Vec<_> = o.iter().map(|s| s.as_ptr()).collect();
+        let r = compile(prog, 2, o.as_ptr());
+        if r != 0 {
+            let size: unsafe extern "C" fn(P, *mut usize) -> c_int = rtc.f("nvrtcGetProgramLogSize");
+            let log: unsafe extern "C" fn(P, *mut u8) -> c_int = rtc.f("nvrtcGetProgramLog");
+            let mut n = 0;
+            size(prog, &mut n);
+            let mut b = vec![0u8; n];
+            log(prog, b.as_mut_ptr());
+            println!("{}", String::from_utf8_lossy(&b).chars().take(3000).collect::<String>());
+            return false;
+        }
+        let size: unsafe extern "C" fn(P, *mut usize) -> c_int = rtc.f("nvrtcGetCUBINSize");
+        let get: unsafe extern "C" fn(P, *mut u8) -> c_int = rtc.f("nvrtcGetCUBIN");
+        let mut n = 0;
+        size(prog, &mut n);
+        let mut b = vec![0u8; n];
+        get(prog, b.as_mut_ptr());
+        let load: unsafe extern "C" fn(*mut P, *const u8) -> c_int = cuda.f("cuModuleLoadData");
+        let mut module: P = std::ptr::null_mut();
+        assert_eq!(load(&mut module, b.as_ptr()), 0);
+        let func: unsafe extern "C" fn(*mut P, P, *const c_char) -> c_int = cuda.f("cuModuleGetFunction");
+        let mut fun: P = std::ptr::null_mut();
+        let name = CString::new(unit.kernel.clone()).unwrap();
+        assert_eq!(func(&mut fun, module, name.as_ptr()), 0);
+        let attr: unsafe extern "C" fn(P, c_int, c_int) -> c_int = cuda.f("cuFuncSetAttribute");
+        assert_eq!(attr(fun, 8, unit.shared as i32), 0);
+        let launch: unsafe extern "C" fn(P, u32, u32, u32, u32, u32, u32, u32, P, *mut P, *mut P) -> c_int =
+            cuda.f("cuLaunchKernel");
+        let mut args = unit.arguments.clone();
+        let mut fault = vec![0u64; 8];
+        args[..8].copy_from_slice(&(fault.as_mut_ptr() as u64).to_le_bytes());
+        let mut len = args.len();
+        let mut extra: [P; 5] = [1 as P, args.as_mut_ptr().cast(), 2 as P, (&raw mut len).cast(), std::ptr::null_mut()];
+        let t = std::time::Instant::now();
+        let r = launch(fun, unit.programs, 1, 1, unit.threads, 1, 1, unit.shared, std::ptr::null_mut(), std::ptr::null_mut(), extra.as_mut_ptr());
+        println!("  launch {r} {:?} programs {} threads {} fault {}", t.elapsed(), unit.programs, unit.threads, fault[0]);
+        r == 0
+    }
+}
+fn random<T: Float>(shape: &[usize], seed: u32) -> Tensor<T> {
+    let mut s = seed.wrapping_mul(2654435761).wrapping_add(1);
+    let n = shape.iter().product();
+    let v: Vec<f32> = (0..n)
+        .map(|_| {
+            s = s.wrapping_mul(1664525).wrapping_add(1013904223);
+            (s >> 8) as f32 / 8388608.0 - 1.0
+        })
+        .collect();
+    Tensor::from_vec(n, v).unwrap().cast::<T>().unwrap().reshape(shape.to_vec()).unwrap()
+}
+fn compare<T: Float>(name: &str, a: &Tensor<T>, b: &Tensor<T>) {
+    let (a, b) = (a.cast::<f32>().unwrap().to_vec(), b.cast::<f32>().unwrap().to_vec());
+    let worst = a.iter().zip(&b).map(|(x, y)| if x.is_nan() || y.is_nan() { f32::INFINITY } else { (x - y).abs() }).fold(0.0, f32::max);
+    println!("{name} {} worst {worst}", T::NAME);
+}
 fn go<T: Float>() -> Result<(), Error> {
-    let x = Tensor::<T>::zeros((100, 1000));
-    let mut y = Tensor::<T>::zeros((100, 1000));
+    let x = random::<T>(&[50, 1000], 1);
+    let mut y = Tensor::<T>::zeros((50, 1000));
+    let mut z = Tensor::<T>::zeros((50, 1000));
     let (r, u) = tilewright::record(|| softmax(&x, &mut y));
     r?;
     std::fs::write(format!("/tmp/softmax_{}.cu", T::NAME), &u[0].text).unwrap();
-    let w = Tensor::<T>::zeros((512, 1000));
-    let b = Tensor::<T>::zeros(512);
-    let mut o = Tensor::<T>::zeros((100, 512));
-    let (r, u) = tilewright::record(|| linear_gelu(&x, &w, &b, &mut o));
+    if emulate(&u[0]) {
+        softmax(&x, &mut z)?;
+        compare("softmax", &y, &z);
+    }
+    let w = random::<T>(&[130, 1000], 2);
+    let b = random::<T>(&[130], 3);
+    let mut y = Tensor::<T>::zeros((50, 130));
+    let mut z = Tensor::<T>::zeros((50, 130));
+    let (r, u) = tilewright::record(|| linear_gelu(&x, &w, &b, &mut y));
     r?;
     std::fs::write(format!("/tmp/linear_{}.cu", T::NAME), &u[0].text).unwrap();
-    println!("{} {}", u[0].threads, u[0].shared);
-    let q = Tensor::<T>::zeros((2, 4, 128, 64));
-    let mut o = Tensor::<T>::zeros((2, 4, 128, 64));
-    let (r, u) = tilewright::record(|| attention::<T, true>(&q, &q, &q, &mut o, 1.0));
+    if emulate(&u[0]) {
+        linear_gelu(&x, &w, &b, &mut z)?;
+        compare("linear", &y, &z);
+    }
+    let q = random::<T>(&[2, 4, 50, 64], 4);
+    let k = random::<T>(&[2, 2, 70, 64], 5);
+    let v = random::<T>(&[2, 2, 70, 64], 6);
+    let mut y = Tensor::<T>::zeros((2, 4, 50, 64));
+    let mut z = Tensor::<T>::zeros((2, 4, 50, 64));
+    let (r, u) = tilewright::record(|| attention::<T, true>(&q, &k, &v, &mut y, 0.3));
     r?;
     std::fs::write(format!("/tmp/attention_{}.cu", T::NAME), &u[0].text).unwrap();
-    println!("{} {}", u[0].threads, u[0].shared);
+    if emulate(&u[0]) {
+        attention::<T, true>(&q, &k, &v, &mut z, 0.3)?;
+        compare("attention", &y, &z);
+    }
     Ok(())
 }
 fn main() -> Result<(), Error> {

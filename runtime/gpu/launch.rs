@@ -140,6 +140,7 @@ impl Run<'_> {
                     threads: plan.threads,
                     shared: plan.shared,
                     programs,
+                    arguments: bytes.0.to_vec(),
                 });
                 Ok(())
             }

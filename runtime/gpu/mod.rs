@@ -20,7 +20,8 @@ pub(crate) use record::is_recording;
 pub(crate) use vectors::Memory;
 
 /// The device code that every kernel's text builds on.
-pub(crate) const PRELUDE: [&str; 5] = [
+pub(crate) const PRELUDE: [&str; 6] = [
+    include_str!("prelude/machine.cuh"),
     include_str!("prelude/types.cuh"),
     include_str!("prelude/math.cuh"),
     include_str!("prelude/tile.cuh"),

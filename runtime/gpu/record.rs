@@ -15,6 +15,8 @@ pub struct Unit {
     pub shared: u32,
     /// Programs of the grid.
     pub programs: u32,
+    /// The argument block, with the addresses of the tensors at the call.
+    pub arguments: Vec<u8>,
 }
 
 thread_local! {

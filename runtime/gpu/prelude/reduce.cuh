@@ -1,9 +1,6 @@
 // Reductions along an axis: in registers, between the threads of a warp, between warps.
 
-#ifndef TW_WARP
-#define TW_WARP 32
-#endif
-constexpr int warp_bits = TW_WARP == 64 ? 6 : 5;
+[[maybe_unused]] constexpr int warp_bits = TW_WARP == 64 ? 6 : 5;
 
 // v of the thread whose lane differs in the bits of `mask`.
 template <class T> TW_DEVICE T other_lane(T v, int mask) {

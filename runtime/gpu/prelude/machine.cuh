@@ -1,0 +1,43 @@
+// What the compiler of each target leaves to us. HIP without its headers: the built-ins by their own names.
+
+#if defined(__HIP__) && !defined(__HIPCC_RTC__)
+#define __global__ __attribute__((global))
+#define __device__ __attribute__((device))
+#define __forceinline__ inline __attribute__((always_inline))
+#define __launch_bounds__(n) __attribute__((amdgpu_flat_work_group_size(n, n)))
+#define __grid_constant__
+#define __align__(n) __attribute__((aligned(n)))
+
+struct ThreadIndex {
+    __device__ operator unsigned() const { return __builtin_amdgcn_workitem_id_x(); }
+};
+struct BlockIndex {
+    __device__ operator unsigned() const { return __builtin_amdgcn_workgroup_id_x(); }
+};
+struct ThreadIndices {
+    [[no_unique_address]] ThreadIndex x;
+};
+struct BlockIndices {
+    [[no_unique_address]] BlockIndex x;
+};
+static constexpr __device__ ThreadIndices threadIdx = {};
+static constexpr __device__ BlockIndices blockIdx = {};
+
+__device__ __forceinline__ void __syncthreads() {
+    __builtin_amdgcn_fence(__ATOMIC_RELEASE, "workgroup");
+    __builtin_amdgcn_s_barrier();
+    __builtin_amdgcn_fence(__ATOMIC_ACQUIRE, "workgroup");
+}
+__device__ __forceinline__ unsigned atomicCAS(unsigned* at, unsigned expected, unsigned desired) {
+    __atomic_compare_exchange_n(at, &expected, desired, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+    return expected;
+}
+#endif
+
+// Threads of a warp (a wavefront).
+#if defined(TW_WARP)
+#elif defined(__GFX9__)
+#define TW_WARP 64
+#else
+#define TW_WARP 32
+#endif
