@@ -5,6 +5,7 @@
 //! must NaN and infinities; floats may be apart as [`Within`] says.
 
 use crate::data::Sample;
+use crate::emulated;
 use tilewright::prelude::*;
 use tilewright::simd::InstructionSet;
 
@@ -129,6 +130,12 @@ pub fn run<O: Outputs>(
     if let Err(error) = reference(&mut wanted) {
         panic!("{context}: the reference fails: {error}");
     }
+    if emulated::is_there() {
+        for config in configs {
+            emulate(context, outputs, names, within, &wanted, &|got| kernel(config, got));
+        }
+        return;
+    }
     for set in instruction_sets() {
         for config in configs {
             let config = config.clone().instruction_set(set);
@@ -139,6 +146,29 @@ pub fn run<O: Outputs>(
             }
             got.compare(&wanted, names, within, &context);
         }
+    }
+}
+
+/// Runs the GPU text of a kernel, if this launch is taken, and compares.
+fn emulate<O: Outputs>(
+    context: &str,
+    outputs: &O,
+    names: &[&str],
+    within: &[Within],
+    wanted: &O,
+    kernel: &dyn Fn(&mut O) -> Result<(), Error>,
+) {
+    let mut got = outputs.fresh();
+    let (result, units) = tilewright::record(|| kernel(&mut got));
+    if let Err(error) = result {
+        panic!("{context}: {error}");
+    }
+    for unit in units.iter().filter(|unit| emulated::is_taken(unit)) {
+        let started = std::time::Instant::now();
+        let fault = emulated::launch(unit);
+        assert_eq!(fault[0], 0, "{context}: a fault is reported: {fault:?}");
+        println!("emulated {context}: {} threads, {:?}", unit.threads, started.elapsed());
+        got.compare(wanted, names, within, &format!("{context}, emulated"));
     }
 }
 

@@ -14,6 +14,7 @@ mod check;
 mod data;
 mod dots;
 mod elementwise;
+mod emulated;
 mod errors;
 mod memory;
 mod models;

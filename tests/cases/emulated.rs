@@ -1,0 +1,155 @@
+//! The same kernels as GPU text, executed on the CPU by tests/emulator: `TILEWRIGHT_EMULATOR=folder`, where
+//! `tests/emulator/build.sh folder` built it. Of each kernel a few launches are taken, whatever their
+//! number: a compilation takes about a second.
+
+use std::collections::HashMap;
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ptr::null_mut;
+use std::sync::{Mutex, OnceLock};
+use tilewright::Unit;
+
+/// Launches of a kernel that are taken, at most.
+const LAUNCHES: usize = 4;
+
+/// Whether there is an emulator.
+pub fn is_there() -> bool {
+    std::env::var_os("TILEWRIGHT_EMULATOR").is_some()
+}
+
+/// Whether this launch is one of those that are emulated.
+pub fn is_taken(unit: &Unit) -> bool {
+    static TAKEN: OnceLock<Mutex<HashMap<String, usize>>> = OnceLock::new();
+    let types = unit.text.lines().filter(|line| line.starts_with("typedef") && line.contains(" TYPE_"));
+    let kernel = types.fold(unit.kernel.clone(), |name, line| name + line);
+    let mut taken = TAKEN.get_or_init(Mutex::default).lock().unwrap();
+    let count = taken.entry(kernel).or_default();
+    let mut hasher = DefaultHasher::new();
+    unit.text.hash(&mut hasher);
+    if *count >= LAUNCHES || (*count > 0 && !hasher.finish().is_multiple_of(4)) {
+        return false;
+    }
+    *count += 1;
+    true
+}
+
+unsafe extern "C" {
+    fn dlopen(name: *const c_char, flags: c_int) -> *mut c_void;
+    fn dlsym(library: *mut c_void, name: *const c_char) -> *mut c_void;
+}
+
+type Handle = *mut c_void;
+
+/// The fake driver and compiler.
+struct Libraries {
+    driver: usize,
+    compiler: usize,
+}
+
+fn libraries() -> &'static Libraries {
+    static LIBRARIES: OnceLock<Libraries> = OnceLock::new();
+    LIBRARIES.get_or_init(|| {
+        let folder = std::env::var("TILEWRIGHT_EMULATOR").unwrap();
+        let open = |name: &str| {
+            let path = CString::new(format!("{folder}/{name}")).unwrap();
+            // SAFETY: RTLD_NOW | RTLD_GLOBAL on a library of ours.
+            let library = unsafe { dlopen(path.as_ptr(), 0x102) };
+            assert!(!library.is_null(), "{folder}/{name}: run tests/emulator/build.sh {folder}");
+            library as usize
+        };
+        let libraries = Libraries { driver: open("libcuda.so.1"), compiler: open("libnvrtc.so.13") };
+        // SAFETY: the driver API's signatures.
+        unsafe {
+            let init: unsafe extern "C" fn(u32) -> c_int = symbol(libraries.driver, c"cuInit");
+            assert_eq!(init(0), 0);
+        }
+        libraries
+    })
+}
+
+/// # Safety
+/// `F` is the function's type.
+unsafe fn symbol<F: Copy>(library: usize, name: &CStr) -> F {
+    // SAFETY: the library is open; the type is the caller's promise.
+    unsafe {
+        let pointer = dlsym(library as Handle, name.as_ptr());
+        assert!(!pointer.is_null(), "{name:?}");
+        std::mem::transmute_copy(&pointer)
+    }
+}
+
+/// Compiles and runs a launch in place: the addresses in it are those of tensors of this process, which is
+/// the emulated GPU's memory too. Gives the fault record.
+pub fn launch(unit: &Unit) -> [i64; 5] {
+    // SAFETY: signatures of the driver API and of NVRTC; the argument block is as the kernel's text has it.
+    unsafe {
+        let image = compile(unit);
+        let driver = libraries().driver;
+        let retain: unsafe extern "C" fn(*mut Handle, c_int) -> c_int = symbol(driver, c"cuDevicePrimaryCtxRetain");
+        let enter: unsafe extern "C" fn(Handle) -> c_int = symbol(driver, c"cuCtxSetCurrent");
+        let load: unsafe extern "C" fn(*mut Handle, *const u8) -> c_int = symbol(driver, c"cuModuleLoadData");
+        let find: unsafe extern "C" fn(*mut Handle, Handle, *const c_char) -> c_int = symbol(driver, c"cuModuleGetFunction");
+        let allow: unsafe extern "C" fn(Handle, c_int, c_int) -> c_int = symbol(driver, c"cuFuncSetAttribute");
+        type Launch = unsafe extern "C" fn(
+            Handle, u32, u32, u32, u32, u32, u32, u32, Handle, *mut Handle, *mut Handle,
+        ) -> c_int;
+        let run: Launch = symbol(driver, c"cuLaunchKernel");
+        let (mut context, mut module, mut function) = (null_mut(), null_mut(), null_mut());
+        assert_eq!(retain(&raw mut context, 0), 0);
+        assert_eq!(enter(context), 0);
+        assert_eq!(load(&raw mut module, image.as_ptr()), 0);
+        let name = CString::new(unit.kernel.as_str()).unwrap();
+        assert_eq!(find(&raw mut function, module, name.as_ptr()), 0);
+        assert_eq!(allow(function, 8, unit.shared as c_int), 0);
+        let mut fault = [0u64; 5];
+        let mut arguments = unit.arguments.clone();
+        arguments[..8].copy_from_slice(&(fault.as_mut_ptr() as u64).to_le_bytes());
+        let mut length = arguments.len();
+        let mut extra: [Handle; 5] = [
+            std::ptr::without_provenance_mut(1),
+            arguments.as_mut_ptr().cast(),
+            std::ptr::without_provenance_mut(2),
+            (&raw mut length).cast(),
+            null_mut(),
+        ];
+        if unit.programs > 0 {
+            let result = run(
+                function, unit.programs, 1, 1, unit.threads, 1, 1, unit.shared, null_mut(), null_mut(), extra.as_mut_ptr(),
+            );
+            assert_eq!(result, 0, "the emulated launch of {} fails", unit.kernel);
+        }
+        fault.map(u64::cast_signed)
+    }
+}
+
+/// # Safety
+/// The libraries are those of tests/emulator.
+unsafe fn compile(unit: &Unit) -> Vec<u8> {
+    let compiler = libraries().compiler;
+    // SAFETY: NVRTC's signatures.
+    unsafe {
+        type Create = unsafe extern "C" fn(*mut Handle, *const c_char, *const c_char, c_int, Handle, Handle) -> c_int;
+        let create: Create = symbol(compiler, c"nvrtcCreateProgram");
+        let compile: unsafe extern "C" fn(Handle, c_int, *const *const c_char) -> c_int = symbol(compiler, c"nvrtcCompileProgram");
+        let log_size: unsafe extern "C" fn(Handle, *mut usize) -> c_int = symbol(compiler, c"nvrtcGetProgramLogSize");
+        let log: unsafe extern "C" fn(Handle, *mut u8) -> c_int = symbol(compiler, c"nvrtcGetProgramLog");
+        let size: unsafe extern "C" fn(Handle, *mut usize) -> c_int = symbol(compiler, c"nvrtcGetCUBINSize");
+        let get: unsafe extern "C" fn(Handle, *mut u8) -> c_int = symbol(compiler, c"nvrtcGetCUBIN");
+        let destroy: unsafe extern "C" fn(*mut Handle) -> c_int = symbol(compiler, c"nvrtcDestroyProgram");
+        let (mut program, mut bytes) = (null_mut(), 0);
+        let text = CString::new(unit.text.as_str()).unwrap();
+        assert_eq!(create(&raw mut program, text.as_ptr(), c"kernel.cu".as_ptr(), 0, null_mut(), null_mut()), 0);
+        let options = [c"--gpu-architecture=sm_80".as_ptr(), c"--std=c++17".as_ptr()];
+        if compile(program, 2, options.as_ptr()) != 0 {
+            log_size(program, &raw mut bytes);
+            let mut text = vec![0; bytes];
+            log(program, text.as_mut_ptr());
+            panic!("{} does not compile:\n{}\n{}", unit.kernel, String::from_utf8_lossy(&text), unit.text);
+        }
+        assert_eq!(size(program, &raw mut bytes), 0);
+        let mut image = vec![0; bytes];
+        assert_eq!(get(program, image.as_mut_ptr()), 0);
+        destroy(&raw mut program);
+        image
+    }
+}
