@@ -6,6 +6,7 @@
 
 use crate::data::Sample;
 use crate::emulated;
+use tilewright::LaunchError;
 use tilewright::prelude::*;
 use tilewright::simd::InstructionSet;
 
@@ -160,6 +161,10 @@ fn emulate<O: Outputs>(
 ) {
     let mut got = outputs.fresh();
     let (result, units) = tilewright::record(|| kernel(&mut got));
+    if let Err(Error::Launch(LaunchError::SharedMemory { .. })) = result {
+        println!("not emulated: {context}: no GPU has the shared memory for these blocks");
+        return;
+    }
     if let Err(error) = result {
         panic!("{context}: {error}");
     }

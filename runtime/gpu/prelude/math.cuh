@@ -242,8 +242,17 @@ template <class T> TW_DEVICE T weighted(T x, T weight) {
     return x == Limits<T>::lowest() ? T(-0.0) : x * weight;
 }
 template <class T> TW_DEVICE T silu_of(T x) { return weighted(x, sigmoid_of(x)); }
+// sigmoid(2 √(2/π) (x + 0.044715 x³)), the argument in two floats: exp would magnify its rounding error.
 TW_DEVICE f32 gelu_tanh_of(f32 x) {
-    return weighted(x, sigmoid_of(1.5957691216f * fused(0.044715f * x * x, x, x)));
+    if (abs_of(x) > 20.0f || x != x) return x < 0.0f ? -0.0f : x;
+    const f32 c = 1.5957692f, c_low = -4.534068e-8f, a = 0.071354814f, a_low = 2.39883e-9f;
+    f32 q = x * x, q_low = fused(x, x, -q);
+    f32 m = a * q, m_low = fused(a, q, -m) + fused(a, q_low, a_low * q);
+    f32 v = c + m, back = v - c, v_low = (c - (v - back)) + (m - back) + m_low + c_low;
+    f32 u = x * v, u_low = fused(x, v, -u) + x * v_low;
+    f32 e = exp_of(u < 0.0f ? u : -u);
+    e = fused(e, u < 0.0f ? u_low : -u_low, e);
+    return u < 0.0f ? x * e / (1.0f + e) : x / (1.0f + e);
 }
 TW_DEVICE f64 gelu_tanh_of(f64 x) {
     return weighted(x, sigmoid_of(1.59576912160573071176 * (x + 0.044715 * x * x * x)));

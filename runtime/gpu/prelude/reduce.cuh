@@ -43,7 +43,7 @@ TW_DEVICE void reduce(Tile<T, To>& result, const Tile<E, As>& tile, const A& axi
     each(To, i) {
         T part[A::registers];
         TW_UNROLL for (int r = 0; r < A::registers; ++r)
-            part[r] = axis.has(r) ? T(tile[As::template join<A, To>(i, r)]) : identity;
+            part[r] = axis.has(r) ? cast<T>(tile[As::template join<A, To>(i, r)]) : identity;
         int n = A::registers;
         if (!Ordered) {
             TW_UNROLL for (int r = 1; r < A::registers; ++r) part[0] = combine(part[0], part[r]);

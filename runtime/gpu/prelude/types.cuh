@@ -111,8 +111,10 @@ TW_DEVICE f32 round_to_odd(f64 x) {
     if (f64(near) == x || x != x || f64(near) - f64(near) != 0.0) return near;
     u32 bits = bits_of(near);
     if (bits & 1u) return near;
-    bool above = near > 0.0f ? f64(near) > x : f64(near) < x;
-    return from_bits(above ? bits - 1u : bits + 1u);
+    // Towards x in size, which is one step in the bits; 0 takes the sign of x.
+    f64 size = x < 0.0 ? -x : x, near_size = near < 0.0f ? -f64(near) : f64(near);
+    bits |= x < 0.0 ? 0x80000000u : 0u;
+    return from_bits(near_size > size ? bits - 1u : bits + 1u);
 }
 
 // --- Integers: they wrap; x / 0 and x % 0 are 0; shift amounts are masked ---
