@@ -91,8 +91,12 @@ fn emulate(unit: &tilewright::Unit) -> bool {
         let mut prog: P = std::ptr::null_mut();
         let text = CString::new(unit.text.clone()).unwrap();
         let name = CString::new("k.cu").unwrap();
-        assert_eq!(create(&mut prog, text.as_ptr(), name.as_ptr(), 0, std::ptr::null_mut(), std::ptr::null_mut()), 0);
-        let compile: unsafe extern "C" fn(P, c_int, *const *const c_char) -> c_int = rtc.f("nvrtcCompileProgram");
+        assert_eq!(
+            create(&mut prog, text.as_ptr(), name.as_ptr(), 0, std::ptr::null_mut(), std::ptr::null_mut()),
+            0
+        );
+        let compile: unsafe extern "C" fn(P, c_int, *const *const c_char) -> c_int =
+            rtc.f("nvrtcCompileProgram");
         let o = [CString::new("--gpu-architecture=sm_80").unwrap(), CString::new("--std=c++17").unwrap()];
         let o: Vec<_> = o.iter().map(|s| s.as_ptr()).collect();
         let r = compile(prog, 2, o.as_ptr());
@@ -127,10 +131,29 @@ fn emulate(unit: &tilewright::Unit) -> bool {
         let mut fault = vec![0u64; 8];
         args[..8].copy_from_slice(&(fault.as_mut_ptr() as u64).to_le_bytes());
         let mut len = args.len();
-        let mut extra: [P; 5] = [1 as P, args.as_mut_ptr().cast(), 2 as P, (&raw mut len).cast(), std::ptr::null_mut()];
+        let mut extra: [P; 5] =
+            [1 as P, args.as_mut_ptr().cast(), 2 as P, (&raw mut len).cast(), std::ptr::null_mut()];
         let t = std::time::Instant::now();
-        let r = launch(fun, unit.programs, 1, 1, unit.threads, 1, 1, unit.shared, std::ptr::null_mut(), std::ptr::null_mut(), extra.as_mut_ptr());
-        println!("  launch {r} {:?} programs {} threads {} fault {}", t.elapsed(), unit.programs, unit.threads, fault[0]);
+        let r = launch(
+            fun,
+            unit.programs,
+            1,
+            1,
+            unit.threads,
+            1,
+            1,
+            unit.shared,
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+            extra.as_mut_ptr(),
+        );
+        println!(
+            "  launch {r} {:?} programs {} threads {} fault {}",
+            t.elapsed(),
+            unit.programs,
+            unit.threads,
+            fault[0]
+        );
         r == 0
     }
 }
@@ -147,7 +170,11 @@ fn random<T: Float>(shape: &[usize], seed: u32) -> Tensor<T> {
 }
 fn compare<T: Float>(name: &str, a: &Tensor<T>, b: &Tensor<T>) {
     let (a, b) = (a.cast::<f32>().unwrap().to_vec(), b.cast::<f32>().unwrap().to_vec());
-    let worst = a.iter().zip(&b).map(|(x, y)| if x.is_nan() || y.is_nan() { f32::INFINITY } else { (x - y).abs() }).fold(0.0, f32::max);
+    let worst = a
+        .iter()
+        .zip(&b)
+        .map(|(x, y)| if x.is_nan() || y.is_nan() { f32::INFINITY } else { (x - y).abs() })
+        .fold(0.0, f32::max);
     println!("{name} {} worst {worst}", T::NAME);
 }
 fn go<T: Float>() -> Result<(), Error> {

@@ -146,7 +146,13 @@ impl Emitter<'_> {
             ParamKind::Scalar { elem, .. } => {
                 let value = match elem {
                     Elem::I32 | Elem::F32 | Elem::F64 | Elem::I64 | Elem::Bool => names::param(id),
-                    Elem::F16 | Elem::BF16 | Elem::I8 | Elem::U8 | Elem::I16 | Elem::U16 | Elem::U32
+                    Elem::F16
+                    | Elem::BF16
+                    | Elem::I8
+                    | Elem::U8
+                    | Elem::I16
+                    | Elem::U16
+                    | Elem::U32
                     | Elem::Param(_) => names::argument(id),
                 };
                 quote!(gpu.scalar(#value);)

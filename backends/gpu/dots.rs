@@ -30,7 +30,13 @@ impl Emitter<'_> {
         self.uses.get(&dot).copied().unwrap_or(0)
     }
 
-    pub fn dot(&mut self, value: ValueId, lhs: ValueId, rhs: ValueId, contracted: AxisId) -> Result<(), Refusal> {
+    pub fn dot(
+        &mut self,
+        value: ValueId,
+        lhs: ValueId,
+        rhs: ValueId,
+        contracted: AxisId,
+    ) -> Result<(), Refusal> {
         let result = self.accumulator(value);
         self.line("__syncthreads();");
         let a = self.operand_in_shared(value, "a", lhs, contracted);
@@ -87,7 +93,13 @@ impl Emitter<'_> {
         }
         self.kernel.values.iter().find_map(|(sum, info)| {
             let Op::Binary(BinaryOp::Add, lhs, rhs) = info.op else { return None };
-            let other = if lhs == value { rhs } else if rhs == value { lhs } else { return None };
+            let other = if lhs == value {
+                rhs
+            } else if rhs == value {
+                lhs
+            } else {
+                return None;
+            };
             let here = self.defined.contains(&other) && self.axes(other) == self.axes(value);
             let live = self.uses.get(&sum).copied().unwrap_or(0) > 0;
             (here && live && info.ty == self.kernel.values[value].ty).then_some((sum, other))
@@ -99,7 +111,8 @@ impl Emitter<'_> {
         let name = format!("{}_{side}", self.names.value(dot));
         let order = self.shared_order(value, contracted);
         let elem = self.names.elem(self.elem(value));
-        let types: Vec<String> = order.iter().map(|axis| format!("Axis_{}", self.names.axis(*axis))).collect();
+        let types: Vec<String> =
+            order.iter().map(|axis| format!("Axis_{}", self.names.axis(*axis))).collect();
         let region = self.regions.len();
         self.regions.push(Region::Tile { axes: order.clone(), elem: self.elem(value) });
         let at = format!("reinterpret_cast<{elem}*>(shared + TW_AT_{region})");

@@ -2,7 +2,9 @@
 
 use super::{Emitter, describe::Site};
 use crate::meta;
-use tilewright_compiler::ir::{AxisId, AxisKind, AxisSet, DimId, Elem, Index, Op, ParamId, ParamKind, ValueId};
+use tilewright_compiler::ir::{
+    AxisId, AxisKind, AxisSet, DimId, Elem, Index, Op, ParamId, ParamKind, ValueId,
+};
 
 impl Emitter<'_> {
     pub fn tensor(&self, tensor: ParamId) -> (Elem, &[DimId]) {
@@ -34,8 +36,7 @@ impl Emitter<'_> {
     /// tile's last axis.
     pub fn site(&mut self, tensor: ParamId, index: &[Index], last: Option<AxisId>) -> String {
         let Some(Index::Axis { axis, offset: None }) = index.last() else { return "1".into() };
-        let starts_anywhere =
-            matches!(self.kernel.axes[*axis].kind, AxisKind::Tile { begin: Some(_), .. });
+        let starts_anywhere = matches!(self.kernel.axes[*axis].kind, AxisKind::Tile { begin: Some(_), .. });
         if last != Some(*axis) || starts_anywhere {
             return "1".into();
         }
@@ -115,7 +116,10 @@ impl Emitter<'_> {
         let (base, along) = (self.base(tensor, index), self.along(tensor, index));
         let along: Vec<String> = along.into_iter().map(|(_, text)| text).collect();
         self.line(format!("Tile<{elem}, {ty}> {name};"));
-        self.line(format!("load<{site}>({exists}, {name}, {base}, cast<{elem}>(0.0f), {});", along.join(", ")));
+        self.line(format!(
+            "load<{site}>({exists}, {name}, {base}, cast<{elem}>(0.0f), {});",
+            along.join(", ")
+        ));
         self.defined.insert(value);
     }
 
@@ -129,7 +133,13 @@ impl Emitter<'_> {
     }
 
     /// Conditions and the offset of one element.
-    fn element(&self, tensor: ParamId, index: &[Index], at: Option<&AxisSet>, silent: bool) -> (Vec<String>, String) {
+    fn element(
+        &self,
+        tensor: ParamId,
+        index: &[Index],
+        at: Option<&AxisSet>,
+        silent: bool,
+    ) -> (Vec<String>, String) {
         let name = self.names.param(tensor);
         let (_, dims) = self.tensor(tensor);
         let (mut conditions, mut terms) = (Vec::new(), Vec::new());

@@ -152,7 +152,10 @@ impl<'k> Emitter<'k> {
         for (axis, _) in kernel.axes.iter() {
             if self.is_blocked(axis) {
                 let (name, at) = (self.names.axis(axis), axis.at());
-                let _ = writeln!(out, "typedef Axis<{at}, Spread<TW_SPREAD_{name}>, TW_STEP_{name}, TW_EVEN_{name}> Axis_{name};");
+                let _ = writeln!(
+                    out,
+                    "typedef Axis<{at}, Spread<TW_SPREAD_{name}>, TW_STEP_{name}, TW_EVEN_{name}> Axis_{name};"
+                );
             }
         }
         let mut sets = self.sets.borrow().clone();
@@ -192,7 +195,8 @@ impl<'k> Emitter<'k> {
         }
         for (id, param) in self.kernel.params.iter() {
             if let ParamKind::Scalar { elem, .. } = &param.kind {
-                let _ = writeln!(out, "    {} {};", self.names.scalar(self.kernel, *elem), self.names.param(id));
+                let _ =
+                    writeln!(out, "    {} {};", self.names.scalar(self.kernel, *elem), self.names.param(id));
             }
         }
         out.push_str("};\n");

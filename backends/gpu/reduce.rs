@@ -8,10 +8,11 @@ use tilewright_compiler::schedule::{Refusal, is_leaf};
 impl Emitter<'_> {
     /// Shared memory for one value a thread.
     fn scratch(&mut self) -> String {
-        let at = self.regions.iter().position(|region| matches!(region, Region::Scratch)).unwrap_or_else(|| {
-            self.regions.push(Region::Scratch);
-            self.regions.len() - 1
-        });
+        let at =
+            self.regions.iter().position(|region| matches!(region, Region::Scratch)).unwrap_or_else(|| {
+                self.regions.push(Region::Scratch);
+                self.regions.len() - 1
+            });
         format!("shared + TW_AT_{at}")
     }
 
@@ -77,7 +78,9 @@ impl Emitter<'_> {
         self.line(format!(
             "reduce<false>({name}_best, {name}_all, {axis}, Found<{elem}>{{cast<{elem}>(0.0f), -1}}, {scratch},"
         ));
-        self.line(format!("              [](Found<{elem}> a, Found<{elem}> b) {{ return {combine}(a, b); }});"));
+        self.line(format!(
+            "              [](Found<{elem}> a, Found<{elem}> b) {{ return {combine}(a, b); }});"
+        ));
         let result = self.declare(value, "i32");
         self.line(format!("each({to}, i) {result}[i] = {name}_best[i].index;"));
         self.settle(value, &result);

@@ -82,7 +82,9 @@ impl Emitter<'_> {
             let index = format!("int(program % unsigned(args.{name}_programs))");
             if self.is_blocked(*axis) {
                 self.line(format!("Axis_{name} {name};"));
-                self.line(format!("{name}.at(args.{name}_first + {index} * Axis_{name}::step, args.{name}_last);"));
+                self.line(format!(
+                    "{name}.at(args.{name}_first + {index} * Axis_{name}::step, args.{name}_last);"
+                ));
             } else {
                 self.line(format!("const int {name} = args.{name}_first + {index};"));
             }
@@ -96,7 +98,9 @@ impl Emitter<'_> {
                     self.line(format!("Axis_{name} {name};"));
                     self.line(format!("{name}.at(0, args.{length});"));
                 }
-                AxisKind::Tile { .. } if !self.grid.contains(&axis) => self.line(format!("Axis_{name} {name};")),
+                AxisKind::Tile { .. } if !self.grid.contains(&axis) => {
+                    self.line(format!("Axis_{name} {name};"))
+                }
                 AxisKind::Tile { .. } | AxisKind::Each { .. } | AxisKind::Unroll { .. } => {}
             }
         }
@@ -200,7 +204,9 @@ impl Emitter<'_> {
             }
             AxisKind::Each { dim, begin, end } => {
                 let (first, last) = self.range(begin, end, dim);
-                self.line(format!("for (int {name} = {first}, {name}_last = {last}; {name} < {name}_last; ++{name}) {{"));
+                self.line(format!(
+                    "for (int {name} = {first}, {name}_last = {last}; {name} < {name}_last; ++{name}) {{"
+                ));
             }
             AxisKind::Unroll { begin, end } => {
                 self.line(format!("TW_UNROLL for (int {name} = {begin}; {name} < {end}; ++{name}) {{"));
@@ -258,7 +264,8 @@ impl Emitter<'_> {
                 return Err(Refusal {
                     span: self.kernel.values[value].span,
                     message: "`#[device]` functions have no GPU form yet".into(),
-                    help: "write the expression in the kernel, or in a helper of a `#[kernels]` module".into(),
+                    help: "write the expression in the kernel, or in a helper of a `#[kernels]` module"
+                        .into(),
                 });
             }
             Op::Read(_)
@@ -370,7 +377,9 @@ impl Emitter<'_> {
             let used = match item {
                 Item::Let(value) => operands(self.kernel, *value),
                 Item::Assign(_, value) => vec![*value],
-                Item::Store(_, index, value) => index.iter().filter_map(Index::value).chain([*value]).collect(),
+                Item::Store(_, index, value) => {
+                    index.iter().filter_map(Index::value).chain([*value]).collect()
+                }
             };
             used.into_iter().for_each(|value| *inside.entry(value).or_default() += 1);
         }

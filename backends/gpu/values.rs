@@ -1,9 +1,7 @@
 //! One value: an operand where it is used, an operation where it is computed.
 
 use super::Emitter;
-use tilewright_compiler::ir::{
-    AxisSet, BinaryOp, CompareOp, Elem, Literal, Op, UnaryOp, ValueId,
-};
+use tilewright_compiler::ir::{AxisSet, BinaryOp, CompareOp, Elem, Literal, Op, UnaryOp, ValueId};
 
 impl Emitter<'_> {
     /// A value without axes.
@@ -50,7 +48,11 @@ impl Emitter<'_> {
         let (name, axes) = (self.names.value(value), self.axes(value));
         match at {
             Some(at) if !axes.is_empty() && self.defined.contains(&value) => {
-                if axes == at { format!("{name}[i]") } else { format!("{name}.of<{}>(i)", self.axes_type(at)) }
+                if axes == at {
+                    format!("{name}[i]")
+                } else {
+                    format!("{name}.of<{}>(i)", self.axes_type(at))
+                }
             }
             _ => name,
         }
@@ -94,7 +96,11 @@ impl Emitter<'_> {
         match &self.kernel.values[value].op {
             Op::Read(var) => {
                 let name = self.names.var(*var);
-                if at.is_some() && !self.kernel.vars[*var].ty.axes.is_empty() { format!("{name}[i]") } else { name }
+                if at.is_some() && !self.kernel.vars[*var].ty.axes.is_empty() {
+                    format!("{name}[i]")
+                } else {
+                    name
+                }
             }
             Op::Broadcast(of) => self.operand(*of, at),
             Op::Unary(op, of) => self.unary(*op, *of, elem, at),
@@ -118,7 +124,11 @@ impl Emitter<'_> {
             ),
             Op::Cast(of) => {
                 let operand = self.operand(*of, at);
-                if self.elem(*of) == elem { operand } else { format!("cast<{}>({operand})", self.names.elem(elem)) }
+                if self.elem(*of) == elem {
+                    operand
+                } else {
+                    format!("cast<{}>({operand})", self.names.elem(elem))
+                }
             }
             Op::Load { tensor, index, default } => self.load_element(*tensor, index, *default, value, at),
             Op::Literal(_)

@@ -15,8 +15,8 @@ pub use kernel::{Axis, AxisKind, Dot, Elem, Kernel, Region, Site};
 pub(crate) use launch::Target;
 pub use launch::{Run, Scalar};
 pub(crate) use plan::{Plan, Problem};
-pub use record::{Unit, record};
 pub(crate) use record::is_recording;
+pub use record::{Unit, record};
 pub(crate) use vectors::Memory;
 
 /// The device code that every kernel's text builds on.

@@ -180,7 +180,9 @@ fn rank(kernel: &Kernel, axis: usize) -> usize {
 fn roles(kernel: &Kernel) -> Vec<Role> {
     let mut roles = vec![Role::None; kernel.axes.len()];
     let fits = |roles: &[Role], axis: usize, role: Role| {
-        let clashes = |set: &&[usize]| set.contains(&axis) && set.iter().any(|other| *other != axis && roles[*other] == role);
+        let clashes = |set: &&[usize]| {
+            set.contains(&axis) && set.iter().any(|other| *other != axis && roles[*other] == role)
+        };
         !kernel.together.iter().any(|set| clashes(set))
     };
     let mut give = |axis: usize, wanted: &[Role]| {
@@ -280,7 +282,9 @@ fn shrink(problem: &Problem<'_>, steps: &mut [i32]) -> bool {
 
 /// Without products: lanes run along memory, vectors first.
 fn strips(kernel: &Kernel, roles: &[Role], widths: &[u32], vectors: &[usize]) -> (Vec<Spread>, u32) {
-    let widest = |role: Role| (0..widths.len()).filter(|at| roles[*at] == role).map(|at| widths[at]).max().unwrap_or(0);
+    let widest = |role: Role| {
+        (0..widths.len()).filter(|at| roles[*at] == role).map(|at| widths[at]).max().unwrap_or(0)
+    };
     let run = vectors.iter().max().map_or(0, |width| width.trailing_zeros()).min(widest(Role::Lanes));
     let tile = kernel
         .together

@@ -24,7 +24,8 @@ impl Memory {
         }
         let fits = |width: usize| {
             let divides = |n: i64| n % width as i64 == 0;
-            let rows = outer.iter().zip(&self.lengths).all(|(stride, length)| *length <= 1 || divides(*stride));
+            let rows =
+                outer.iter().zip(&self.lengths).all(|(stride, length)| *length <= 1 || divides(*stride));
             self.address.is_multiple_of((width * self.size) as u64)
                 && rows
                 && divides(i64::from(length))

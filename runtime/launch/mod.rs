@@ -22,8 +22,8 @@ pub use meta::{AxisMeta, Meta, TensorMeta, View};
 use crate::config::Config;
 use crate::device::cpu;
 use crate::element::{Element, Kind};
-use crate::gpu;
 use crate::error::{Error, LaunchError, Place};
+use crate::gpu;
 use crate::simd::InstructionSet;
 use crate::tensor::{MAX_RANK, Storage, Tensor};
 use overlap::Span;
@@ -256,12 +256,7 @@ impl<'a> Launch<'a> {
 
     /// The launch on a GPU, if that is where it goes: what `kernel`'s text needs besides arguments.
     #[must_use]
-    pub fn gpu(
-        &self,
-        kernel: &'static gpu::Kernel,
-        kinds: &[Kind],
-        consts: &[i64],
-    ) -> Option<gpu::Run<'_>> {
+    pub fn gpu(&self, kernel: &'static gpu::Kernel, kinds: &[Kind], consts: &[i64]) -> Option<gpu::Run<'_>> {
         if !gpu::is_recording() {
             return None;
         }

@@ -85,13 +85,26 @@ pub fn launch(unit: &Unit) -> [i64; 5] {
     unsafe {
         let image = compile(unit);
         let driver = libraries().driver;
-        let retain: unsafe extern "C" fn(*mut Handle, c_int) -> c_int = symbol(driver, c"cuDevicePrimaryCtxRetain");
+        let retain: unsafe extern "C" fn(*mut Handle, c_int) -> c_int =
+            symbol(driver, c"cuDevicePrimaryCtxRetain");
         let enter: unsafe extern "C" fn(Handle) -> c_int = symbol(driver, c"cuCtxSetCurrent");
         let load: unsafe extern "C" fn(*mut Handle, *const u8) -> c_int = symbol(driver, c"cuModuleLoadData");
-        let find: unsafe extern "C" fn(*mut Handle, Handle, *const c_char) -> c_int = symbol(driver, c"cuModuleGetFunction");
-        let allow: unsafe extern "C" fn(Handle, c_int, c_int) -> c_int = symbol(driver, c"cuFuncSetAttribute");
+        let find: unsafe extern "C" fn(*mut Handle, Handle, *const c_char) -> c_int =
+            symbol(driver, c"cuModuleGetFunction");
+        let allow: unsafe extern "C" fn(Handle, c_int, c_int) -> c_int =
+            symbol(driver, c"cuFuncSetAttribute");
         type Launch = unsafe extern "C" fn(
-            Handle, u32, u32, u32, u32, u32, u32, u32, Handle, *mut Handle, *mut Handle,
+            Handle,
+            u32,
+            u32,
+            u32,
+            u32,
+            u32,
+            u32,
+            u32,
+            Handle,
+            *mut Handle,
+            *mut Handle,
         ) -> c_int;
         let run: Launch = symbol(driver, c"cuLaunchKernel");
         let (mut context, mut module, mut function) = (null_mut(), null_mut(), null_mut());
@@ -114,7 +127,17 @@ pub fn launch(unit: &Unit) -> [i64; 5] {
         ];
         if unit.programs > 0 {
             let result = run(
-                function, unit.programs, 1, 1, unit.threads, 1, 1, unit.shared, null_mut(), null_mut(), extra.as_mut_ptr(),
+                function,
+                unit.programs,
+                1,
+                1,
+                unit.threads,
+                1,
+                1,
+                unit.shared,
+                null_mut(),
+                null_mut(),
+                extra.as_mut_ptr(),
             );
             assert_eq!(result, 0, "the emulated launch of {} fails", unit.kernel);
         }
@@ -128,17 +151,23 @@ unsafe fn compile(unit: &Unit) -> Vec<u8> {
     let compiler = libraries().compiler;
     // SAFETY: NVRTC's signatures.
     unsafe {
-        type Create = unsafe extern "C" fn(*mut Handle, *const c_char, *const c_char, c_int, Handle, Handle) -> c_int;
+        type Create =
+            unsafe extern "C" fn(*mut Handle, *const c_char, *const c_char, c_int, Handle, Handle) -> c_int;
         let create: Create = symbol(compiler, c"nvrtcCreateProgram");
-        let compile: unsafe extern "C" fn(Handle, c_int, *const *const c_char) -> c_int = symbol(compiler, c"nvrtcCompileProgram");
-        let log_size: unsafe extern "C" fn(Handle, *mut usize) -> c_int = symbol(compiler, c"nvrtcGetProgramLogSize");
+        let compile: unsafe extern "C" fn(Handle, c_int, *const *const c_char) -> c_int =
+            symbol(compiler, c"nvrtcCompileProgram");
+        let log_size: unsafe extern "C" fn(Handle, *mut usize) -> c_int =
+            symbol(compiler, c"nvrtcGetProgramLogSize");
         let log: unsafe extern "C" fn(Handle, *mut u8) -> c_int = symbol(compiler, c"nvrtcGetProgramLog");
         let size: unsafe extern "C" fn(Handle, *mut usize) -> c_int = symbol(compiler, c"nvrtcGetCUBINSize");
         let get: unsafe extern "C" fn(Handle, *mut u8) -> c_int = symbol(compiler, c"nvrtcGetCUBIN");
         let destroy: unsafe extern "C" fn(*mut Handle) -> c_int = symbol(compiler, c"nvrtcDestroyProgram");
         let (mut program, mut bytes) = (null_mut(), 0);
         let text = CString::new(unit.text.as_str()).unwrap();
-        assert_eq!(create(&raw mut program, text.as_ptr(), c"kernel.cu".as_ptr(), 0, null_mut(), null_mut()), 0);
+        assert_eq!(
+            create(&raw mut program, text.as_ptr(), c"kernel.cu".as_ptr(), 0, null_mut(), null_mut()),
+            0
+        );
         let options = [c"--gpu-architecture=sm_80".as_ptr(), c"--std=c++17".as_ptr()];
         if compile(program, 2, options.as_ptr()) != 0 {
             log_size(program, &raw mut bytes);
