@@ -9,17 +9,14 @@ impl Emitter<'_> {
     /// Whether a load goes straight from memory to shared memory, because only products use it.
     pub fn is_staged(&self, value: ValueId) -> bool {
         let Op::Load { index, default: None, .. } = &self.kernel.values[value].op else { return false };
-        let is_operand = |other: &Op| matches!(other, Op::Dot(lhs, rhs, _) if *lhs == value || *rhs == value);
-        let by_dots = self
-            .kernel
-            .values
-            .iter()
-            .filter(|(id, other)| is_operand(&other.op) && self.uses_of_dot(*id) > 0)
-            .map(|(_, other)| match other.op {
-                Op::Dot(lhs, rhs, _) => usize::from(lhs == value) + usize::from(rhs == value),
-                _ => 0,
-            })
-            .sum::<usize>();
+        let mut by_dots = 0;
+        for (id, other) in self.kernel.values.iter() {
+            if let Op::Dot(lhs, rhs, _) = other.op
+                && self.uses_of_dot(id) > 0
+            {
+                by_dots += usize::from(lhs == value) + usize::from(rhs == value);
+            }
+        }
         self.is_affine(index)
             && self.axes(value).len() >= 2
             && by_dots > 0
@@ -140,13 +137,13 @@ impl Emitter<'_> {
     /// The axes of an operand in shared memory: as they are in its tensor, else the contracted one last.
     fn shared_order(&self, value: ValueId, contracted: AxisId) -> Vec<AxisId> {
         let mut order = self.ordered(self.axes(value));
-        let last = match &self.kernel.values[value].op {
-            Op::Load { tensor, index, .. } if self.is_staged(value) => {
-                let along = self.along(*tensor, index);
-                along.last().map_or(contracted, |(axis, _)| *axis)
-            }
-            _ => contracted,
-        };
+        let mut last = contracted;
+        if let Op::Load { tensor, index, .. } = &self.kernel.values[value].op
+            && self.is_staged(value)
+            && let Some((axis, _)) = self.along(*tensor, index).last()
+        {
+            last = *axis;
+        }
         order.retain(|axis| *axis != last);
         order.push(last);
         order

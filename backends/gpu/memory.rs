@@ -74,10 +74,10 @@ impl Emitter<'_> {
 
     /// Whether a scalar part can be outside its dimension.
     fn is_checked(&self, value: ValueId, dim: DimId) -> bool {
-        match self.kernel.values[value].op {
-            Op::Each(axis) => self.kernel.axes[axis].kind.dim() != Some(dim),
-            _ => true,
+        if let Op::Each(axis) = self.kernel.values[value].op {
+            return self.kernel.axes[axis].kind.dim() != Some(dim);
         }
+        true
     }
 
     fn check(&self, index: &str, tensor: ParamId, at: usize, silent: bool) -> String {
@@ -214,12 +214,10 @@ impl Emitter<'_> {
     /// that may be the same view.
     pub fn must_sync(&self, stored: ParamId, axes: &AxisSet) -> bool {
         let (elem, dims) = self.tensor(stored);
-        self.kernel.values.iter().any(|(_, value)| match &value.op {
-            Op::Load { tensor, .. } => {
-                let (other, other_dims) = self.tensor(*tensor);
-                other == elem && other_dims.len() == dims.len() && value.ty.axes != *axes
-            }
-            _ => false,
+        self.kernel.values.iter().any(|(_, value)| {
+            let Op::Load { tensor, .. } = &value.op else { return false };
+            let (other, other_dims) = self.tensor(*tensor);
+            other == elem && other_dims.len() == dims.len() && value.ty.axes != *axes
         })
     }
 }

@@ -84,10 +84,10 @@ impl Emitter<'_> {
     /// What a comparison or arithmetic sees of an element: half types as f32.
     fn wide(&self, value: ValueId, at: Option<&AxisSet>) -> String {
         let operand = self.operand(value, at);
-        match self.elem(value) {
-            Elem::F16 | Elem::BF16 | Elem::Param(_) => format!("wide({operand})"),
-            _ => operand,
+        if matches!(self.elem(value), Elem::F16 | Elem::BF16 | Elem::Param(_)) {
+            return format!("wide({operand})");
         }
+        operand
     }
 
     /// The expression that computes a value, for element `i` of tiles with the axes `at`, or as a scalar.

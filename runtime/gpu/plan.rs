@@ -180,10 +180,10 @@ fn rank(kernel: &Kernel, axis: usize) -> usize {
 fn roles(kernel: &Kernel) -> Vec<Role> {
     let mut roles = vec![Role::None; kernel.axes.len()];
     let fits = |roles: &[Role], axis: usize, role: Role| {
-        let clashes = |set: &&[usize]| {
+        let clashes = |set: &&'static [usize]| {
             set.contains(&axis) && set.iter().any(|other| *other != axis && roles[*other] == role)
         };
-        !kernel.together.iter().any(|set| clashes(set))
+        !kernel.together.iter().any(clashes)
     };
     let mut give = |axis: usize, wanted: &[Role]| {
         if roles[axis] == Role::None {
@@ -249,8 +249,8 @@ fn grow(problem: &Problem<'_>, steps: &mut [i32], at: usize) {
     let AxisKind::Tile { dim, axis, .. } = kernel.axes[at].kind else { return };
     let bounds = &problem.meta.axes[axis];
     let size = |steps: &[i32]| {
-        let tile = |set: &&[usize]| set.iter().map(|axis| bits(steps[*axis])).sum::<u32>();
-        kernel.together.iter().filter(|set| set.contains(&at)).map(|set| tile(set)).max().unwrap_or(0)
+        let tile = |set: &&'static [usize]| set.iter().map(|axis| bits(steps[*axis])).sum::<u32>();
+        kernel.together.iter().filter(|set| set.contains(&at)).map(tile).max().unwrap_or(0)
     };
     let goal = if kernel.dots.is_empty() { TILE_BITS - 1 } else { TILE_BITS };
     while size(steps) < goal && steps[at] < problem.dims[dim] {

@@ -133,7 +133,8 @@ pub fn run<O: Outputs>(
     }
     if emulated::is_there() {
         for config in configs {
-            emulate(context, outputs, names, within, &wanted, &|got| kernel(config, got));
+            let by_default = *config == Config::new();
+            emulate(context, outputs, names, within, &wanted, by_default, &|got| kernel(config, got));
         }
         return;
     }
@@ -157,6 +158,7 @@ fn emulate<O: Outputs>(
     names: &[&str],
     within: &[Within],
     wanted: &O,
+    by_default: bool,
     kernel: &dyn Fn(&mut O) -> Result<(), Error>,
 ) {
     let mut got = outputs.fresh();
@@ -169,6 +171,9 @@ fn emulate<O: Outputs>(
         panic!("{context}: {error}");
     }
     for unit in units.iter().filter(|unit| emulated::is_taken(unit)) {
+        if by_default {
+            emulated::keep(unit);
+        }
         let started = std::time::Instant::now();
         let fault = emulated::launch(unit);
         assert_eq!(fault[0], 0, "{context}: a fault is reported: {fault:?}");

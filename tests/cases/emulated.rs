@@ -33,6 +33,16 @@ pub fn is_taken(unit: &Unit) -> bool {
     true
 }
 
+/// Keeps the text for tests/gpu_text.rs: in the folder `TILEWRIGHT_TEXTS`.
+pub fn keep(unit: &Unit) {
+    let Some(folder) = std::env::var_os("TILEWRIGHT_TEXTS") else { return };
+    let mut hasher = DefaultHasher::new();
+    unit.text.hash(&mut hasher);
+    let name = format!("{}-{:016x}.cu", unit.kernel, hasher.finish());
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(std::path::Path::new(&folder).join(name), &unit.text).unwrap();
+}
+
 unsafe extern "C" {
     fn dlopen(name: *const c_char, flags: c_int) -> *mut c_void;
     fn dlsym(library: *mut c_void, name: *const c_char) -> *mut c_void;

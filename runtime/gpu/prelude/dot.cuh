@@ -33,43 +33,9 @@ template <class E, class... As> struct Shared<E, Axes<As...>> {
 // --- Asynchronous copies from global to shared memory ---
 
 #if defined(TW_EMULATED)
-// A copy lands at once or when it is waited for, as chance has it; both are right for a right program.
-struct Copies {
-    const void* from[4096];
-    void* to[4096];
-    int n, committed[64], groups;
-};
-static thread_local Copies copies_of[1024];
-TW_DEVICE void copy_16(void* to, const void* from) {
-    if ((reinterpret_cast<unsigned long long>(to) | reinterpret_cast<unsigned long long>(from)) & 15) simt::fail("cp.async: not aligned to 16 bytes");
-    simt::shared_offset(to);
-    Copies& c = copies_of[threadIdx.x];
-    if (simt::random() % 2) {
-        TW_COPY(to, from, 16);
-        return;
-    }
-    if (c.n == 4096) simt::fail("cp.async: more copies in flight than the emulation holds");
-    c.to[c.n] = to;
-    c.from[c.n++] = from;
-}
-TW_DEVICE void commit_copies() {
-    Copies& c = copies_of[threadIdx.x];
-    if (c.groups == 64) simt::fail("cp.async: more groups in flight than the emulation holds");
-    c.committed[c.groups++] = c.n;
-}
-template <int Left> TW_DEVICE void wait_copies() {
-    Copies& c = copies_of[threadIdx.x];
-    if (c.groups <= Left) return;
-    int done = c.groups - Left, landed = c.committed[done - 1];
-    for (int i = 0; i < landed; ++i) TW_COPY(c.to[i], c.from[i], 16);
-    for (int i = landed; i < c.n; ++i) {
-        c.to[i - landed] = c.to[i];
-        c.from[i - landed] = c.from[i];
-    }
-    for (int g = done; g < c.groups; ++g) c.committed[g - done] = c.committed[g] - landed;
-    c.n -= landed;
-    c.groups = Left;
-}
+TW_DEVICE void copy_16(void* to, const void* from) { simt::copy_async(to, from, 16); }
+TW_DEVICE void commit_copies() { simt::commit_copies(); }
+template <int Left> TW_DEVICE void wait_copies() { simt::wait_copies(Left); }
 #elif defined(__HIP__)
 TW_DEVICE void copy_16(void* to, const void* from) { *reinterpret_cast<Word<16>*>(to) = *reinterpret_cast<const Word<16>*>(from); }
 TW_DEVICE void commit_copies() {}

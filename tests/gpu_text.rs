@@ -1,0 +1,237 @@
+//! The GPU texts of tests/cases, compiled for every architecture, and what the compilers made of them: no
+//! spills, no serialised matrix operations, matrix instructions where a product of half floats is.
+//!
+//! `.ci/gpu` writes the texts (`TILEWRIGHT_TEXTS`) and installs the compilers: NVRTC and nvdisasm in
+//! `TILEWRIGHT_CUDA_TOOLS`, clang and the LLVM tools of version 19 on the path. What is absent is skipped,
+//! and said.
+
+use std::ffi::{CString, c_char, c_int, c_void};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::ptr::null_mut;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+const NVIDIA: [&str; 3] = ["sm_80", "sm_90a", "sm_100a"];
+const AMD: [&str; 4] = ["gfx90a", "gfx942", "gfx1100", "gfx1201"];
+
+/// All texts, by name.
+fn texts() -> Option<Vec<PathBuf>> {
+    let Some(folder) = std::env::var_os("TILEWRIGHT_TEXTS") else {
+        println!("skipped: no texts (TILEWRIGHT_TEXTS); .ci/gpu writes them");
+        return None;
+    };
+    let files = std::fs::read_dir(folder).expect("the folder of texts is there");
+    let mut texts: Vec<PathBuf> = files.map(|file| file.expect("a readable folder").path()).collect();
+    texts.retain(|path| path.extension().is_some_and(|extension| extension == "cu"));
+    texts.sort();
+    let mut kernels: Vec<String> = texts.iter().map(|path| kernel(path)).collect();
+    kernels.dedup();
+    assert!(kernels.len() >= 60, "only {} kernels", kernels.len());
+    println!("{} texts of {} kernels", texts.len(), kernels.len());
+    Some(texts)
+}
+
+fn kernel(path: &Path) -> String {
+    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    name.rsplit_once('-').map_or(name.clone(), |(kernel, _)| kernel.to_string())
+}
+
+/// Calls `check` for each text on two threads, and reports all complaints together.
+fn each(texts: &[PathBuf], check: impl Fn(&Path) -> Result<(), String> + Sync) {
+    let (next, wrong) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(path) = texts.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if let Err(complaint) = check(path) {
+                        let mut wrong = wrong.lock().expect("no check panics");
+                        wrong.push(format!("{}: {complaint}", path.display()));
+                    }
+                }
+            });
+        }
+    });
+    let wrong = wrong.into_inner().expect("no check panics");
+    assert!(wrong.is_empty(), "{} complaints:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// Whether a text multiplies half floats in blocks that matrix cores take.
+fn has_half_product(text: &str) -> bool {
+    let half = ["typedef bf16 TYPE_", "typedef f16 TYPE_"].iter().any(|line| text.contains(line));
+    let fixed = ["Shared<bf16", "Shared<f16"].iter().any(|shared| {
+        text.split("// --- The kernel ---").nth(1).is_some_and(|kernel| kernel.contains(shared))
+    });
+    (half || fixed) && text.contains("    dot<Axis_") || text.contains("\tdot<Axis_") && half
+}
+
+unsafe extern "C" {
+    fn dlopen(name: *const c_char, flags: c_int) -> *mut c_void;
+    fn dlsym(library: *mut c_void, name: *const c_char) -> *mut c_void;
+}
+
+/// NVRTC.
+struct Nvrtc(usize);
+
+impl Nvrtc {
+    fn open(tools: &Path) -> Nvrtc {
+        let folder = tools.join("nvidia/cu13/lib");
+        let open = |name: &str| {
+            let path =
+                CString::new(folder.join(name).to_string_lossy().into_owned()).expect("no zero in a path");
+            // SAFETY: RTLD_NOW | RTLD_GLOBAL on the vendor's library.
+            let library = unsafe { dlopen(path.as_ptr(), 0x102) };
+            assert!(!library.is_null(), "{path:?} does not load");
+            library as usize
+        };
+        // Found by name by the compiler itself later.
+        open("libnvrtc-builtins.so.13.0");
+        Nvrtc(open("libnvrtc.so.13"))
+    }
+
+    /// # Safety
+    /// `F` is the function's type.
+    unsafe fn symbol<F: Copy>(&self, name: &str) -> F {
+        let name = CString::new(name).expect("no zero in a name");
+        // SAFETY: the library stays open; the type is the caller's promise.
+        unsafe {
+            let pointer = dlsym(self.0 as *mut c_void, name.as_ptr());
+            assert!(!pointer.is_null(), "{name:?}");
+            std::mem::transmute_copy(&pointer)
+        }
+    }
+
+    /// The cubin and the log.
+    fn compile(&self, text: &str, architecture: &str) -> Result<(Vec<u8>, String), String> {
+        type Create = unsafe extern "C" fn(
+            *mut *mut c_void,
+            *const c_char,
+            *const c_char,
+            c_int,
+            *mut c_void,
+            *mut c_void,
+        ) -> c_int;
+        type Size = unsafe extern "C" fn(*mut c_void, *mut usize) -> c_int;
+        type Get = unsafe extern "C" fn(*mut c_void, *mut u8) -> c_int;
+        let text = CString::new(text).map_err(|error| error.to_string())?;
+        let options = [
+            format!("--gpu-architecture={architecture}"),
+            "--std=c++17".into(),
+            "-default-device".into(),
+            "-Xptxas=-v".into(),
+        ]
+        .map(|option| CString::new(option).expect("no zero in an option"));
+        let options = options.each_ref().map(|option| option.as_ptr());
+        // SAFETY: NVRTC's signatures; the buffers have the sizes it names.
+        unsafe {
+            let create: Create = self.symbol("nvrtcCreateProgram");
+            let compile: unsafe extern "C" fn(*mut c_void, c_int, *const *const c_char) -> c_int =
+                self.symbol("nvrtcCompileProgram");
+            let destroy: unsafe extern "C" fn(*mut *mut c_void) -> c_int = self.symbol("nvrtcDestroyProgram");
+            let read = |size: &str, get: &str, program| {
+                let (size, get): (Size, Get) = (self.symbol(size), self.symbol(get));
+                let mut length = 0;
+                size(program, &raw mut length);
+                let mut bytes = vec![0; length];
+                get(program, bytes.as_mut_ptr());
+                bytes
+            };
+            let mut program = null_mut();
+            create(&raw mut program, text.as_ptr(), c"kernel.cu".as_ptr(), 0, null_mut(), null_mut());
+            let result = compile(program, options.len() as c_int, options.as_ptr());
+            let log = String::from_utf8_lossy(&read("nvrtcGetProgramLogSize", "nvrtcGetProgramLog", program))
+                .into_owned();
+            let cubin =
+                if result == 0 { read("nvrtcGetCUBINSize", "nvrtcGetCUBIN", program) } else { Vec::new() };
+            destroy(&raw mut program);
+            if result == 0 {
+                Ok((cubin, log))
+            } else {
+                Err(format!("{architecture}: does not compile:\n{log}"))
+            }
+        }
+    }
+}
+
+#[test]
+fn every_text_compiles_for_nvidia_without_spills_and_on_tensor_cores() {
+    let Some(texts) = texts() else { return };
+    let Some(tools) = std::env::var_os("TILEWRIGHT_CUDA_TOOLS").map(PathBuf::from) else {
+        println!("skipped: no NVRTC (TILEWRIGHT_CUDA_TOOLS); .ci/gpu installs it");
+        return;
+    };
+    let nvrtc = Nvrtc::open(&tools);
+    let products = AtomicUsize::new(0);
+    each(&texts, |path| {
+        let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+        for architecture in NVIDIA {
+            let (cubin, log) = nvrtc.compile(&text, architecture)?;
+            let spills = log
+                .lines()
+                .find(|line| line.contains("spill stores") && !line.contains(" 0 bytes spill stores"));
+            if let Some(line) = spills {
+                return Err(format!("{architecture}: {}", line.trim()));
+            }
+            if let Some(at) = log.find("C75") {
+                return Err(format!("{architecture}: {}", &log[at..]));
+            }
+            if has_half_product(&text) {
+                products.fetch_add(1, Ordering::Relaxed);
+                let file = path.with_extension(format!("{architecture}.cubin"));
+                std::fs::write(&file, cubin).map_err(|error| error.to_string())?;
+                let listing = run(Command::new(tools.join("nvidia/cu13/bin/nvdisasm")).arg(&file))?;
+                if !listing.contains("HMMA") {
+                    return Err(format!("{architecture}: no HMMA in a product of half floats"));
+                }
+            }
+        }
+        Ok(())
+    });
+    assert!(products.into_inner() > 0, "no text has a product of half floats");
+}
+
+#[test]
+fn every_text_compiles_for_amd_without_spills() {
+    let Some(texts) = texts() else { return };
+    if Command::new("clang-19").arg("--version").output().is_err() {
+        println!("skipped: no clang-19; .ci/gpu installs it");
+        return;
+    }
+    each(&texts, |path| {
+        for architecture in AMD {
+            let object = path.with_extension(format!("{architecture}.co"));
+            let clang = [
+                "-x",
+                "hip",
+                "--offload-device-only",
+                "--no-gpu-bundle-output",
+                "-nogpuinc",
+                "-nogpulib",
+                "-O3",
+                "-std=c++17",
+                "-w",
+            ];
+            run(Command::new("clang-19")
+                .args(clang)
+                .arg(format!("--offload-arch={architecture}"))
+                .arg(path)
+                .arg("-o")
+                .arg(&object))?;
+            let notes = run(Command::new("llvm-readobj-19").arg("--notes").arg(&object))?;
+            let spilled = |line: &&str| line.contains("spill_count") && !line.trim_end().ends_with(" 0");
+            if let Some(line) = notes.lines().find(spilled) {
+                return Err(format!("{architecture}: {}", line.trim()));
+            }
+        }
+        Ok(())
+    });
+}
+
+/// What a command prints.
+fn run(command: &mut Command) -> Result<String, String> {
+    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr)));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
