@@ -133,3 +133,14 @@ fn explain_says_the_loops() {
     println!("{}\n{}", softmax::explain(), linear_gelu::explain());
     assert!(softmax::explain().contains("lanes N"));
 }
+
+#[test]
+fn blocks_beyond_the_dimensions_are_cut_to_them() {
+    let (m, n, k) = (5, 7, 9);
+    let (x, w, b) = (tensor(&[m, k], 1), tensor(&[n, k], 2), tensor(&[n], 3));
+    let (mut out, mut same) = (Tensor::zeros((m, n)), Tensor::zeros((m, n)));
+    let huge = Config::new().set("m", 1 << 30).set("n", 1 << 30).set("k", i32::MAX);
+    linear_gelu::with(&huge, &x, &w, &b, &mut out).unwrap();
+    linear_gelu(&x, &w, &b, &mut same).unwrap();
+    close(&out, &same.to_vec(), 1e-6);
+}

@@ -261,7 +261,22 @@ impl Emitter<'_> {
         let (source, target, set) = (self.ty(from, at), self.ty(to, at), self.set(at));
         let mut cast = of;
         if self.lane(from) != self.lane(to) {
-            cast = quote!(#private::cpu::convert::<#source, #target>(#cast));
+            cast = match to {
+                Elem::F16 | Elem::BF16 | Elem::Param(_) => {
+                    let (element, scalar) = (self.element(to), self.scalar(from));
+                    quote!(#private::cpu::convert_to_float::<#set, #element, #scalar>(#cast))
+                }
+                Elem::F32
+                | Elem::F64
+                | Elem::I8
+                | Elem::U8
+                | Elem::I16
+                | Elem::U16
+                | Elem::I32
+                | Elem::U32
+                | Elem::I64
+                | Elem::Bool => quote!(#private::cpu::convert::<#source, #target>(#cast)),
+            };
         }
         let is_float = matches!(self.lane(from), Lane::F32 | Lane::F64);
         let element = self.element(to);

@@ -80,6 +80,13 @@ pub enum LaunchError {
         /// The dimension's name.
         dimension: &'static str,
     },
+    /// The tile buffers of a program do not fit into memory. Some programs may have run.
+    Workspace {
+        /// The kernel.
+        kernel: &'static str,
+        /// Bytes that a thread needs; `usize::MAX` stands for more than can be counted.
+        bytes: usize,
+    },
     /// A whole dimension is longer than a GPU program can hold.
     TileTooLong {
         /// The kernel.
@@ -200,6 +207,11 @@ impl fmt::Display for LaunchError {
             LaunchError::Unfixed { kernel, dimension } => {
                 write!(f, "{kernel}: no tensor fixes the length of {dimension}; give one that has it")
             }
+            LaunchError::Workspace { kernel, bytes } => write!(
+                f,
+                "{kernel}: its tiles need {bytes} bytes of memory for each thread; give smaller blocks in the \
+                 config, or fewer threads"
+            ),
             LaunchError::TileTooLong { kernel, dimension, length, most } => write!(
                 f,
                 "{kernel}: {dimension} is {length}, but a GPU program holds at most {most} of a whole \

@@ -10,6 +10,7 @@ pub struct Faults {
     tensor: AtomicUsize,
     dimension: AtomicUsize,
     index: AtomicI64,
+    no_memory: AtomicBool,
 }
 
 /// What was reported.
@@ -29,7 +30,19 @@ impl Faults {
             tensor: AtomicUsize::new(0),
             dimension: AtomicUsize::new(0),
             index: AtomicI64::new(0),
+            no_memory: AtomicBool::new(false),
         }
+    }
+
+    /// A thread got no workspace, and left its programs to others.
+    #[cold]
+    pub(crate) fn report_no_memory(&self) {
+        self.no_memory.store(true, Ordering::Relaxed);
+    }
+
+    /// Exact once all threads have ended.
+    pub(crate) fn lacked_memory(&self) -> bool {
+        self.no_memory.load(Ordering::Relaxed)
     }
 
     /// `index` is outside dimension `dimension` of tensor parameter `tensor`. The first report stays.

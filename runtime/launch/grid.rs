@@ -61,7 +61,10 @@ impl<A: Sync> Job<'_, A> {
     /// # Safety
     /// That of the program, for this grid.
     unsafe fn work(&self, mut claim: impl FnMut() -> Option<std::ops::Range<usize>>) {
-        let workspace = Workspace::take(self.workspace_bytes);
+        let Some(workspace) = Workspace::take(self.workspace_bytes) else {
+            self.faults.report_no_memory();
+            return;
+        };
         while let Some(claimed) = claim() {
             for number in claimed {
                 let mut program = self.place(number, &workspace);

@@ -27,6 +27,7 @@ use crate::gpu;
 use crate::simd::InstructionSet;
 use crate::tensor::{MAX_RANK, Storage, Tensor};
 use overlap::Span;
+use workspace::Workspace;
 
 /// One call of a kernel.
 pub struct Launch<'a> {
@@ -331,10 +332,18 @@ impl<'a> Launch<'a> {
         program: unsafe fn(&A, &mut Program<'_>),
     ) -> Result<(), Error> {
         assert!(self.finished, "Launch::finish comes before Launch::run");
+        // A workspace that cannot be is found before anything runs.
+        let (kernel, bytes) = (self.meta.kernel, workspace_bytes);
+        if Workspace::take(bytes).is_none() {
+            return Err(LaunchError::Workspace { kernel, bytes }.into());
+        }
         let threads = self.threads()?;
         let job = grid::Job { args, program, grid, workspace_bytes, faults: &self.faults };
         // SAFETY: promised by the caller; `finish` took the locks.
         unsafe { job.run(threads) };
+        if self.faults.lacked_memory() {
+            return Err(LaunchError::Workspace { kernel, bytes }.into());
+        }
         self.faults()
     }
 

@@ -308,6 +308,27 @@ fn launches_nest_and_run_from_many_threads() -> Result<(), Error> {
 }
 
 #[test]
+fn a_workspace_larger_than_memory_is_an_error_and_nothing_runs() -> Result<(), Error> {
+    unsafe fn never(ran: &std::sync::atomic::AtomicBool, _: &mut Program<'_>) {
+        ran.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+    for bytes in [usize::MAX, isize::MAX as usize - 4096] {
+        let (x, config, ran) =
+            (Tensor::<i32>::zeros((3, 2)), Config::new(), std::sync::atomic::AtomicBool::new(false));
+        let mut launch = Launch::new(&INCREMENT, &config)?;
+        launch.read(0, &x)?;
+        launch.finish()?;
+        let grid = [GridAxis { begin: 0, end: 3, block: 1 }];
+        // SAFETY: `never` has no obligations.
+        let result = unsafe { launch.run(&ran, &grid, bytes, never) };
+        let kernel = INCREMENT.kernel;
+        assert_eq!(result, Err(LaunchError::Workspace { kernel, bytes }.into()));
+        assert!(!ran.into_inner());
+    }
+    Ok(())
+}
+
+#[test]
 fn grids_count_their_last_axis_fastest_and_clip_at_the_end() {
     unsafe fn collect(seen: &std::sync::Mutex<Vec<[i32; 4]>>, program: &mut Program<'_>) {
         let block = [program.begin[0], program.end[0], program.begin[1], program.end[1]];

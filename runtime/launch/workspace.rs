@@ -1,6 +1,6 @@
 //! Scratch memory for programs: per thread, aligned to cache lines, reused from launch to launch.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::cell::RefCell;
 use std::ptr::NonNull;
 
@@ -17,13 +17,12 @@ struct Memory {
 }
 
 impl Memory {
-    fn new(bytes: usize) -> Memory {
-        let layout = Layout::from_size_align(bytes, ALIGNMENT).unwrap_or_else(|_| {
-            panic!("a workspace of {bytes} bytes is larger than memory; choose smaller blocks")
-        });
+    /// `None` if there is not that much.
+    fn new(bytes: usize) -> Option<Memory> {
+        let layout = Layout::from_size_align(bytes, ALIGNMENT).ok()?;
         // SAFETY: callers ask for more than 0 bytes.
-        let base = NonNull::new(unsafe { alloc_zeroed(layout) });
-        Memory { base: base.unwrap_or_else(|| handle_alloc_error(layout)), layout }
+        let base = NonNull::new(unsafe { alloc_zeroed(layout) })?;
+        Some(Memory { base, layout })
     }
 }
 
@@ -40,13 +39,15 @@ pub(crate) struct Workspace {
 }
 
 impl Workspace {
-    pub(crate) fn take(bytes: usize) -> Workspace {
+    /// `None` if there is not that much memory.
+    pub(crate) fn take(bytes: usize) -> Option<Workspace> {
         if bytes == 0 {
-            return Workspace { memory: None };
+            return Some(Workspace { memory: None });
         }
         let idle = IDLE.with_borrow_mut(Vec::pop);
         let large_enough = idle.filter(|memory| memory.layout.size() >= bytes);
-        Workspace { memory: Some(large_enough.unwrap_or_else(|| Memory::new(bytes))) }
+        let memory = large_enough.or_else(|| Memory::new(bytes))?;
+        Some(Workspace { memory: Some(memory) })
     }
 
     pub(crate) fn pointer(&self) -> *mut u8 {
@@ -71,16 +72,16 @@ mod tests {
 
     #[test]
     fn workspaces_are_reused_grown_and_never_shared() {
-        let first = Workspace::take(100);
-        let nested = Workspace::take(100);
+        let first = Workspace::take(100).unwrap();
+        let nested = Workspace::take(100).unwrap();
         assert_ne!(first.pointer(), nested.pointer());
         assert_eq!(first.pointer().addr() % ALIGNMENT, 0);
         drop(nested);
         let again = first.pointer();
         drop(first);
-        assert_eq!(Workspace::take(64).pointer(), again);
+        assert_eq!(Workspace::take(64).unwrap().pointer(), again);
         // SAFETY: the workspace has this many bytes.
-        unsafe { Workspace::take(5000).pointer().add(4999).write(1) };
-        assert_eq!(Workspace::take(0).pointer().addr(), ALIGNMENT);
+        unsafe { Workspace::take(5000).unwrap().pointer().add(4999).write(1) };
+        assert_eq!(Workspace::take(0).unwrap().pointer().addr(), ALIGNMENT);
     }
 }

@@ -20,6 +20,7 @@ mod features;
 mod isa;
 mod math;
 mod memory;
+mod odd;
 mod one;
 mod portable;
 #[cfg(test)]
@@ -33,6 +34,7 @@ pub use features::{with_avx2, with_avx512};
 pub use isa::InstructionSet;
 pub use memory::Memory;
 pub(crate) use memory::bf16_bits;
+pub use odd::Odd;
 pub use one::One;
 pub use portable::{Bits, Lanes, Portable};
 

@@ -57,3 +57,54 @@ casts! {
     from_i64 i64_casts_to_every_type i64;
     from_bool bool_casts_to_every_type bool;
 }
+
+/// The bits, among a guess and its neighbours, whose value is nearest; of two the even ones.
+fn nearest(x: f64, guess: u16, value: impl Fn(u16) -> f64) -> u16 {
+    let candidates = [guess - 1, guess, guess + 1];
+    let distance = |bits: &u16| ((value(*bits) - x).abs(), bits & 1);
+    candidates.into_iter().min_by(|a, b| distance(a).partial_cmp(&distance(b)).unwrap()).unwrap()
+}
+
+/// Values just beside the middle of two half floats: through the nearest f32 they would round wrongly.
+#[test]
+fn casts_to_half_types_round_once() {
+    let halves = |bits: i32| f64::from(bits).exp2();
+    let wide: Vec<f64> = [11, 8]
+        .into_iter()
+        .flat_map(|digits| [1.0, 1.0 + halves(1 - digits)].map(|base| base + halves(-digits)))
+        .flat_map(|middle| [middle, middle + halves(-40), middle - halves(-40)])
+        .flat_map(|x| [x, -x, x * 1e-7, x * 1000.0])
+        .collect();
+    let n = wide.len();
+    let x = Tensor::from_vec(n, wide.clone()).unwrap();
+    let (a, b, c, d) = (Tensor::zeros(n), Tensor::zeros(n), Tensor::zeros(n), Tensor::zeros(n));
+    let (e, f, g, h) = (Tensor::zeros(n), Tensor::zeros(n), Tensor::zeros(n), Tensor::zeros(n));
+    let (i, j, k, l) = (Tensor::zeros(n), Tensor::zeros(n), Tensor::zeros(n), Tensor::zeros(n));
+    check!(from_f64(&x) -> a, b, c, d, e, f, g, h, i, j, k, l; [Within::Exact]; ; "beside middles");
+    let (mut a, mut b, mut c, mut d) =
+        (Tensor::zeros(n), Tensor::zeros(n), Tensor::zeros(n), Tensor::zeros(n));
+    let (mut e, mut f, mut g, mut h) =
+        (Tensor::zeros(n), Tensor::zeros(n), Tensor::zeros(n), Tensor::zeros(n));
+    let (mut i, mut j, mut k, mut l) =
+        (Tensor::zeros(n), Tensor::zeros(n), Tensor::zeros(n), Tensor::zeros(n));
+    from_f64(
+        &x, &mut a, &mut b, &mut c, &mut d, &mut e, &mut f, &mut g, &mut h, &mut i, &mut j, &mut k, &mut l,
+    )
+    .unwrap();
+    for (at, x) in wide.into_iter().enumerate() {
+        let near = nearest(x, f16::from_f64(x).to_bits(), |bits| f16::from_bits(bits).to_f64());
+        assert_eq!(c.to_vec()[at].to_bits(), near, "{x:e} to f16");
+        let near = nearest(x, bf16::from_f64(x).to_bits(), |bits| bf16::from_bits(bits).to_f64());
+        assert_eq!(d.to_vec()[at].to_bits(), near, "{x:e} to bf16");
+    }
+    let x = Tensor::from_vec(
+        4,
+        vec![(1i64 << 62) + (1 << 54) + 1, -(1 << 40) - (1 << 32) - 1, 2049, i64::MIN + 1],
+    )
+    .unwrap();
+    let n = 4;
+    let (a, b, c, d) = (Tensor::zeros(n), Tensor::zeros(n), Tensor::zeros(n), Tensor::zeros(n));
+    let (e, f, g, h) = (Tensor::zeros(n), Tensor::zeros(n), Tensor::zeros(n), Tensor::zeros(n));
+    let (i, j, k, l) = (Tensor::zeros(n), Tensor::zeros(n), Tensor::zeros(n), Tensor::zeros(n));
+    check!(from_i64(&x) -> a, b, c, d, e, f, g, h, i, j, k, l; [Within::Exact]; ; "beside middles");
+}

@@ -2,9 +2,141 @@
 //! being accumulated must not be stored.
 
 use crate::diagnostics::Diagnostics;
-use crate::ir::{AxisId, AxisKind, Block, Kernel, Op, Stmt, ValueId, VarId};
+use crate::ir::{AxisId, AxisKind, Block, Index, Kernel, Literal, Op, ParamId, Stmt, ValueId, VarId};
 use crate::walk::each_statement;
 use proc_macro2::Span;
+
+/// What a loop over blocks leaves in a variable must not be the last block's alone, and stores of one turn
+/// must not meet those of another: both would show the block size.
+pub fn check_blocks(kernel: &Kernel, errors: &mut Diagnostics) {
+    each_statement(&kernel.body, &mut |stmt, around| {
+        let Stmt::Assign(var, value) = stmt else { return };
+        for axis in around.iter().copied().filter(|axis| is_free_loop(kernel, *axis)) {
+            let carried = carried_by(kernel, axis);
+            if !carried.contains(var) {
+                continue;
+            }
+            let mut seen =
+                Seen { axis, carried: &carried, reduces: false, continues: false, vars: Vec::new() };
+            seen.look(kernel, *value);
+            if seen.reduces && !seen.continues {
+                let (axis, var) = (&kernel.axes[axis].name, &kernel.vars[*var].name);
+                errors.error(
+                    kernel.values[*value].span,
+                    format!("{var} keeps what the last block of {axis} gave: it depends on the block size"),
+                    format!("combine it with what it was, as in `{var} = max({var}, …)`, or pin the block: `.block(64)`"),
+                );
+            }
+        }
+    });
+    check_meeting_stores(kernel, errors);
+}
+
+/// A sequential loop over blocks of a size that the user left open.
+fn is_free_loop(kernel: &Kernel, axis: AxisId) -> bool {
+    let info = &kernel.axes[axis];
+    !info.grid && matches!(info.kind, AxisKind::Tile { .. }) && !kernel.is_pinned(axis)
+}
+
+/// What an assigned value is made of.
+struct Seen<'k> {
+    axis: AxisId,
+    carried: &'k [VarId],
+    /// Something along the axis is reduced.
+    reduces: bool,
+    /// A variable that the loop carries is in it.
+    continues: bool,
+    vars: Vec<VarId>,
+}
+
+impl Seen<'_> {
+    fn look(&mut self, kernel: &Kernel, value: ValueId) {
+        let op = &kernel.values[value].op;
+        if let Op::Read(var) = op {
+            if self.carried.contains(var) {
+                self.continues = true;
+            } else if !self.vars.contains(var) {
+                self.vars.push(*var);
+                each_statement(&kernel.body, &mut |stmt, _| {
+                    if let Stmt::Assign(assigned, value) = stmt
+                        && assigned == var
+                    {
+                        self.look(kernel, *value);
+                    }
+                });
+            }
+        }
+        let reduced = op.reduction().map(|(_, axis)| axis);
+        let contracted = if let Op::Dot(_, _, axis) = op { Some(*axis) } else { None };
+        self.reduces |= [reduced, contracted].contains(&Some(self.axis));
+        for operand in op.operands() {
+            self.look(kernel, operand);
+        }
+    }
+}
+
+/// Two stores to one tensor under a free loop, apart by different offsets along it, may write one element in
+/// different turns; which is later depends on the block. Accepted where another position keeps them apart,
+/// or where they are apart by the length of what the loop runs over.
+fn check_meeting_stores(kernel: &Kernel, errors: &mut Diagnostics) {
+    let mut stores: Vec<(ParamId, &[Index], Span, Vec<AxisId>)> = Vec::new();
+    each_statement(&kernel.body, &mut |stmt, around| {
+        if let Stmt::Store { tensor, index, span, .. } = stmt {
+            stores.push((*tensor, index, *span, around.to_vec()));
+        }
+    });
+    for (at, (tensor, index, _, _)) in stores.iter().enumerate() {
+        for (other, earlier, _, around) in stores[..at].iter().map(|(t, i, s, a)| (t, *i, s, a)) {
+            if tensor != other || are_apart(kernel, index, earlier) {
+                continue;
+            }
+            for axis in around.iter().copied().filter(|axis| is_free_loop(kernel, *axis)) {
+                let [first, second] = [earlier, index].map(|index| offset_along(kernel, index, axis));
+                let (Some(first), Some(second)) = (first, second) else { continue };
+                if kernel.same_offset(first, second) || is_length(kernel, axis, first, second) {
+                    continue;
+                }
+                let (axis, name) = (&kernel.axes[axis].name, &kernel.params[*tensor].name);
+                errors.error(
+                    stores[at].2,
+                    format!("this store and an earlier one to {name} may meet in different turns of the loop over {axis}: which is last depends on the block size"),
+                    "loop with `each`, or pin the block: `tile(…).block(64)`",
+                );
+            }
+        }
+    }
+}
+
+/// The offset at which an axis stands in an index.
+fn offset_along(kernel: &Kernel, index: &[Index], axis: AxisId) -> Option<Option<ValueId>> {
+    index
+        .iter()
+        .filter_map(|part| kernel.axis_of_index(part))
+        .find(|(a, _)| *a == axis)
+        .map(|(_, offset)| offset)
+}
+
+/// Whether some position holds different literals.
+fn are_apart(kernel: &Kernel, lhs: &[Index], rhs: &[Index]) -> bool {
+    let literal = |part: &Index| {
+        let Index::Scalar(value) = part else { return None };
+        if let Op::Literal(Literal::Int(n)) = kernel.values[*value].op { Some(n) } else { None }
+    };
+    lhs.iter().zip(rhs).any(|(l, r)| matches!((literal(l), literal(r)), (Some(l), Some(r)) if l != r))
+}
+
+/// Whether one offset is none and the other the end of the axis' range, which starts at 0.
+fn is_length(kernel: &Kernel, axis: AxisId, first: Option<ValueId>, second: Option<ValueId>) -> bool {
+    let AxisKind::Tile { dim, begin: None, end, .. } = &kernel.axes[axis].kind else { return false };
+    let offset = match (first, second) {
+        (None, Some(offset)) | (Some(offset), None) => offset,
+        (None, None) | (Some(_), Some(_)) => return false,
+    };
+    match end {
+        Some(end) => kernel.same_value(*end, offset),
+        None => matches!(kernel.values[offset].op, Op::Dim(of) if of == *dim),
+    }
+}
 
 /// Each sequential loop's axis stands bare in the stores under it; under a loop over blocks no stored
 /// value depends on a variable that the loop carries.

@@ -25,6 +25,7 @@ pub fn check(kernel: &Kernel, errors: &mut Diagnostics) {
     races::check_stores(kernel, errors);
     races::check_reads(kernel, errors);
     loops::check_stores(kernel, errors);
+    loops::check_blocks(kernel, errors);
     blocks::check_block_sizes(kernel, errors);
     bounds::check_whole_dimensions(kernel, errors);
 }

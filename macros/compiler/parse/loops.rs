@@ -2,7 +2,7 @@
 
 use super::literal::Number;
 use super::{Lowering, Place, Thing, index::peel};
-use crate::ir::{Axis, AxisId, AxisKind, BinaryOp, BlockBounds, DimId, Elem, Op, Stmt, ValueId};
+use crate::ir::{Axis, AxisId, AxisKind, BinaryOp, BlockBounds, DimId, Elem, Literal, Op, Stmt, ValueId};
 use proc_macro2::{Ident, Span};
 use syn::spanned::Spanned;
 
@@ -219,7 +219,7 @@ impl Lowering<'_> {
         }
     }
 
-    /// `a..b` as scalars; a missing end is the dimension's.
+    /// `a..b` as scalars; a missing end is the dimension's, a missing begin or a literal 0 its first index.
     fn bounds(&mut self, expr: &syn::Expr) -> Option<(Option<ValueId>, Option<ValueId>)> {
         let syn::Expr::Range(range) = peel(expr) else {
             self.fail(expr.span(), "the second argument is a range", "write `tile(L, a..b)`");
@@ -242,7 +242,8 @@ impl Lowering<'_> {
             }
             (_, end) => end,
         };
-        Some((begin, end))
+        let is_zero = |value: &ValueId| matches!(self.kernel.values[*value].op, Op::Literal(Literal::Int(0)));
+        Some((begin.filter(|value| !is_zero(value)), end))
     }
 
     /// `0..4`, or `4`.

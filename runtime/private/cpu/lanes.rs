@@ -1,7 +1,7 @@
 //! The vector loop, and lanes from scalars.
 
 use crate::element::{Element, Vector as Of};
-use crate::simd::{Cast, Integers, Lane, Simd, Vector};
+use crate::simd::{Cast, Integers, Lane, Odd, Simd, Vector};
 
 /// Calls `body(at, n, slot, unit)` for all of `0 .. len`, a vector of `n` lanes from `at` at a time: `n`
 /// is `LANES`, a constant, up to the last vector. With `UNROLL`, that many vectors are in flight and
@@ -55,6 +55,16 @@ pub fn zero<S: Simd, E: Element>() -> Of<S, E> {
 #[inline(always)]
 pub fn convert<From: Cast<To>, To>(x: From) -> To {
     x.cast()
+}
+
+/// Lane by lane to f32 on the way to a float type `E`, such that rounding to `E` afterwards rounds once: to
+/// nearest for f32 itself, to odd for the half types.
+#[inline(always)]
+pub fn convert_to_float<S: Simd, E: Element, From: Odd>(x: From::Of<S>) -> S::F32
+where
+    From::Of<S>: Cast<S::F32>,
+{
+    if E::KIND.size() == 4 { x.cast() } else { Vector::from_lanes(|i| x.lane(i).odd()) }
 }
 
 /// Lanes within `low ..= high`: what saturating to a small integer type does.

@@ -10,7 +10,6 @@
 //! wrote and who read every element. See `run`.
 
 mod axes;
-mod erf;
 mod memory;
 mod number;
 mod ops;

@@ -1,11 +1,12 @@
 //! Elementwise operations on tiles.
 
 use super::axes::Axes;
-use super::erf::{erf as erf64, erfc};
 use super::number::{Bits, Integer, Number, Real, Wide};
 use super::tile::{Tile, rounded, zip3};
-use crate::element::Element;
-use std::f64::consts::{FRAC_1_SQRT_2, PI};
+use crate::element::{Element, Kind};
+use crate::simd::Odd;
+use libm::{erf as erf64, erfc};
+use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI, PI};
 
 /// Operations of one operand: name, what lanes must be, the function of a lane.
 macro_rules! unary {
@@ -88,7 +89,7 @@ real! {
     erf: erf64;
     sigmoid: logistic;
     relu: |x| x.larger(0.0);
-    gelu: |x| weighted(x, 0.5 * erfc(-x * FRAC_1_SQRT_2));
+    gelu: |x| weighted(x, normal_tail(-x));
     gelu_tanh: |x| weighted(x, logistic(2.0 * (2.0 / PI).sqrt() * (x + 0.044_715 * x * x * x)));
     silu: |x| weighted(x, logistic(x));
 }
@@ -146,7 +147,18 @@ where
     E::Lane: Number,
     To::Lane: Number,
 {
-    x.map::<To>(|lane| To::Lane::from_wide(saturated::<To>(lane.wide())))
+    x.map::<To>(|lane| To::Lane::from_wide(to_half::<To>(saturated::<To>(lane.wide()))))
+}
+
+/// `erfc(x/√2) / 2`, corrected for the rounding of `x/√2`, whose square is an exponent.
+fn normal_tail(x: f64) -> f64 {
+    let a = x * FRAC_1_SQRT_2;
+    if !a.is_finite() {
+        return 0.5 * erfc(a);
+    }
+    // 1/√2 is its nearest f64 and this.
+    let low = x.mul_add(FRAC_1_SQRT_2, -a) - x * 4.833_646_656_726_457e-17;
+    0.5 * (erfc(a) - FRAC_2_SQRT_PI * (-a * a).exp() * low)
 }
 
 /// Floats to integers narrower than their lane saturate at the integer's own range.
@@ -154,6 +166,18 @@ fn saturated<To: Element>(wide: Wide) -> Wide {
     match (wide, range::<To>()) {
         (Wide::Float(x), Some((low, high))) if !x.is_nan() => Wide::Float(x.clamp(low as f64, high as f64)),
         (Wide::Float(_) | Wide::Int(_) | Wide::Bool(_), _) => wide,
+    }
+}
+
+/// To a half type through an f32 that was rounded to odd, so that the last step is the only rounding.
+fn to_half<To: Element>(wide: Wide) -> Wide {
+    if !matches!(To::KIND, Kind::F16 | Kind::Bf16) {
+        return wide;
+    }
+    match wide {
+        Wide::Float(x) => Wide::Float(f64::from(x.odd())),
+        Wide::Int(x) => Wide::Float(f64::from(x.odd())),
+        Wide::Bool(_) => wide,
     }
 }
 
