@@ -1,27 +1,30 @@
 //! Where tensors live and kernels run.
 
 pub(crate) mod cpu;
+pub(crate) mod cuda;
 
 use std::fmt;
 
 pub use cpu::set_threads;
+use cuda::Cuda;
 
-use crate::error::LaunchError;
+use crate::error::{Error, LaunchError};
 use crate::simd::InstructionSet;
 
-/// A device. There is one now: the CPU.
+/// A device: the CPU, or a GPU.
 ///
 /// ```
 /// use tilewright::Device;
 /// println!("{}", Device::cpu()); // cpu (avx512, 8 threads)
 /// assert!(Device::cpu().to_string().starts_with("cpu ("));
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy)]
 pub struct Device(Kind);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy)]
 enum Kind {
     Cpu,
+    Cuda(&'static Cuda),
 }
 
 impl Device {
@@ -35,7 +38,50 @@ impl Device {
         Device(Kind::Cpu)
     }
 
-    /// The instruction set that kernels run: the best that the processor has, or what the environment
+    /// The NVIDIA GPU of a number, from 0. Its context is made once and stays until the process ends.
+    ///
+    /// ```
+    /// use tilewright::Device;
+    /// match Device::cuda(0) {
+    ///     Ok(device) => println!("{device}"),
+    ///     Err(error) => println!("no GPU here: {error}"),
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// The driver's library is not installed or too old, there is no such device, or the driver fails.
+    pub fn cuda(ordinal: usize) -> Result<Device, Error> {
+        Ok(Device(Kind::Cuda(Cuda::get(ordinal)?)))
+    }
+
+    /// Waits until all kernels launched on the device have ended. On the CPU they have.
+    ///
+    /// ```
+    /// tilewright::Device::cpu().synchronize()?;
+    /// # Ok::<(), tilewright::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// One of them met an index outside a tensor, or the driver reports a failure.
+    pub fn synchronize(&self) -> Result<(), Error> {
+        match self.0 {
+            Kind::Cpu => Ok(()),
+            Kind::Cuda(cuda) => cuda.synchronize(),
+        }
+    }
+
+    pub(crate) fn of(cuda: &'static Cuda) -> Device {
+        Device(Kind::Cuda(cuda))
+    }
+
+    pub(crate) fn cuda_device(&self) -> Option<&'static Cuda> {
+        match self.0 {
+            Kind::Cpu => None,
+            Kind::Cuda(cuda) => Some(cuda),
+        }
+    }
+
+    /// The instruction set that kernels run on the CPU: the best that the processor has, or what the environment
     /// variable `TILEWRIGHT_CPU` (`scalar`, `avx2`, `avx512`) names.
     ///
     /// ```
@@ -46,12 +92,10 @@ impl Device {
     /// # Errors
     /// `TILEWRIGHT_CPU` names none that this processor has.
     pub fn instruction_set(&self) -> Result<InstructionSet, LaunchError> {
-        match self.0 {
-            Kind::Cpu => cpu::instruction_set(),
-        }
+        cpu::instruction_set()
     }
 
-    /// How many threads a launch uses at most: those of rayon's pool, limited by the environment
+    /// How many threads a launch on the CPU uses at most: those of rayon's pool, limited by the environment
     /// variable `TILEWRIGHT_THREADS` and by [`set_threads`].
     ///
     /// ```
@@ -61,17 +105,43 @@ impl Device {
     /// # Errors
     /// `TILEWRIGHT_THREADS` is not a number of threads.
     pub fn threads(&self) -> Result<usize, LaunchError> {
+        Ok(cpu::thread_limit()?.min(rayon::current_num_threads()))
+    }
+}
+
+impl PartialEq for Device {
+    fn eq(&self, other: &Device) -> bool {
+        match (self.0, other.0) {
+            (Kind::Cpu, Kind::Cpu) => true,
+            (Kind::Cuda(a), Kind::Cuda(b)) => std::ptr::eq(a, b),
+            (Kind::Cpu, Kind::Cuda(_)) | (Kind::Cuda(_), Kind::Cpu) => false,
+        }
+    }
+}
+
+impl Eq for Device {}
+
+impl std::hash::Hash for Device {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.cuda_device().map(Cuda::ordinal).hash(state);
+    }
+}
+
+impl fmt::Debug for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Kind::Cpu => Ok(cpu::thread_limit()?.min(rayon::current_num_threads())),
+            Kind::Cpu => f.write_str("cpu"),
+            Kind::Cuda(cuda) => write!(f, "cuda:{}", cuda.ordinal()),
         }
     }
 }
 
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = match self.0 {
-            Kind::Cpu => "cpu",
-        };
+        if let Kind::Cuda(cuda) = self.0 {
+            return cuda.fmt(f);
+        }
+        let name = "cpu";
         match (self.instruction_set(), self.threads()) {
             (Ok(set), Ok(1)) => write!(f, "{name} ({}, 1 thread)", set.name()),
             (Ok(set), Ok(threads)) => write!(f, "{name} ({}, {threads} threads)", set.name()),

@@ -80,6 +80,15 @@ pub enum LaunchError {
         /// The dimension's name.
         dimension: &'static str,
     },
+    /// Two tensors are on different devices.
+    Devices {
+        /// The kernel.
+        kernel: &'static str,
+        /// A tensor and its device.
+        first: (&'static str, String),
+        /// Another.
+        second: (&'static str, String),
+    },
     /// The tile buffers of a program do not fit into memory. Some programs may have run.
     Workspace {
         /// The kernel.
@@ -207,6 +216,11 @@ impl fmt::Display for LaunchError {
             LaunchError::Unfixed { kernel, dimension } => {
                 write!(f, "{kernel}: no tensor fixes the length of {dimension}; give one that has it")
             }
+            LaunchError::Devices { kernel, first, second } => write!(
+                f,
+                "{kernel}: {} is on {} but {} on {}; bring both to one device with .to(&device)",
+                first.0, first.1, second.0, second.1
+            ),
             LaunchError::Workspace { kernel, bytes } => write!(
                 f,
                 "{kernel}: its tiles need {bytes} bytes of memory for each thread; give smaller blocks in the \

@@ -1,6 +1,7 @@
 //! What can go wrong at run time: one enum a module, unified in [`Error`].
 
 mod config;
+mod device;
 mod launch;
 mod tensor;
 
@@ -8,6 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use config::ConfigError;
+pub use device::DeviceError;
 pub use launch::{LaunchError, Place};
 pub use tensor::TensorError;
 
@@ -31,6 +33,8 @@ pub enum Error {
     Config(ConfigError),
     /// A checkpoint could not be opened, read or bound.
     Weights(Arc<WeightsError>),
+    /// A GPU, its driver or its compiler refused.
+    Device(DeviceError),
     /// A kernel ran and met an index outside a tensor: such loads gave zero, such stores did nothing.
     IndexOutOfBounds {
         /// The kernel.
@@ -73,6 +77,7 @@ impl fmt::Display for Error {
             Error::Launch(error) => error.fmt(f),
             Error::Config(error) => error.fmt(f),
             Error::Weights(error) => error.fmt(f),
+            Error::Device(error) => error.fmt(f),
             Error::IndexOutOfBounds { kernel, tensor, dimension, index, length } => write!(
                 f,
                 "{kernel}: index {index} is outside dimension {dimension} of {tensor}, which has length \
@@ -99,6 +104,7 @@ impl std::error::Error for Error {
             Error::Launch(error) => Some(error),
             Error::Config(error) => Some(error),
             Error::Weights(error) => Some(&**error),
+            Error::Device(error) => Some(error),
             Error::IndexOutOfBounds { .. } | Error::Race { .. } | Error::BlockDependent { .. } => None,
         }
     }
@@ -111,6 +117,7 @@ impl PartialEq for Error {
             (Error::Tensor(a), Error::Tensor(b)) => a == b,
             (Error::Launch(a), Error::Launch(b)) => a == b,
             (Error::Config(a), Error::Config(b)) => a == b,
+            (Error::Device(a), Error::Device(b)) => a == b,
             (Error::Weights(a), Error::Weights(b)) => a.to_string() == b.to_string(),
             (
                 Error::IndexOutOfBounds { kernel, tensor, dimension, index, length },
@@ -143,6 +150,12 @@ impl From<LaunchError> for Error {
 impl From<ConfigError> for Error {
     fn from(error: ConfigError) -> Error {
         Error::Config(error)
+    }
+}
+
+impl From<DeviceError> for Error {
+    fn from(error: DeviceError) -> Error {
+        Error::Device(error)
     }
 }
 

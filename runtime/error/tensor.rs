@@ -36,6 +36,11 @@ pub enum TensorError {
         /// The strides.
         strides: Vec<isize>,
     },
+    /// The elements are on a GPU, where the host cannot touch them.
+    OnDevice {
+        /// The device.
+        device: String,
+    },
     /// A reshape of a strided view would have to copy.
     ReshapeNeedsCopy {
         /// The view's shape.
@@ -127,6 +132,10 @@ impl fmt::Display for TensorError {
                 f,
                 "the view of shape {shape:?} and strides {strides:?} is not contiguous, so it has no slice; \
                  call to_contiguous() first"
+            ),
+            TensorError::OnDevice { device } => write!(
+                f,
+                "the tensor is on {device}; copy it with .to(&Device::cpu()) before reading or writing elements"
             ),
             TensorError::ReshapeNeedsCopy { from, to } => write!(
                 f,

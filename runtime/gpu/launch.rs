@@ -4,6 +4,7 @@ use smallvec::SmallVec;
 
 use super::{Kernel, Memory, Plan, Problem, record};
 use crate::config::Config;
+use crate::device::cuda::Cuda;
 use crate::element::Kind;
 use crate::error::{Error, LaunchError};
 use crate::launch::{Meta, View};
@@ -16,7 +17,7 @@ pub struct Run<'l> {
     pub(crate) kernel: &'static Kernel,
     pub(crate) meta: &'static Meta,
     pub(crate) config: &'l Config,
-    pub(crate) target: Target<'l>,
+    pub(crate) target: Target,
     pub(crate) dims: SmallVec<[i32; 8]>,
     pub(crate) kinds: SmallVec<[Kind; 4]>,
     pub(crate) consts: SmallVec<[i64; 4]>,
@@ -25,9 +26,11 @@ pub struct Run<'l> {
 }
 
 /// Where a launch goes.
-pub(crate) enum Target<'l> {
+pub(crate) enum Target {
     /// Nowhere: its text is kept.
-    Record(std::marker::PhantomData<&'l ()>),
+    Record,
+    /// To a GPU.
+    Cuda(&'static Cuda),
 }
 
 /// The argument block: values one after the other, each at a multiple of its size.
@@ -99,7 +102,10 @@ impl Run<'_> {
             kinds: &self.kinds,
             consts: &self.consts,
             memory: &self.memory,
-            most_shared: MOST_SHARED,
+            most_shared: match self.target {
+                Target::Record => MOST_SHARED,
+                Target::Cuda(cuda) => cuda.most_shared(),
+            },
         };
         let plan = Plan::new(&problem)?;
         let mut programs = 1i64;
@@ -133,7 +139,7 @@ impl Run<'_> {
             return Err(LaunchError::TooManyPrograms { kernel: self.meta.kernel, programs }.into());
         };
         match self.target {
-            Target::Record(_) => {
+            Target::Record => {
                 record::keep(record::Unit {
                     kernel: self.kernel.name.to_string(),
                     text: plan.text(&problem),
@@ -142,6 +148,14 @@ impl Run<'_> {
                     programs,
                     arguments: bytes.0.to_vec(),
                 });
+                Ok(())
+            }
+            Target::Cuda(cuda) => {
+                let text = || plan.text(&problem);
+                let key = plan.key(&problem);
+                let function = cuda.function(key, self.meta, self.kernel.name, plan.shared, text)?;
+                // SAFETY: the block is as the text declares it; the launch that made this holds the storages.
+                unsafe { cuda.launch(&function, programs, plan.threads, plan.shared, &mut bytes.0)? };
                 Ok(())
             }
         }

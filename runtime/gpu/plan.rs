@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::spread::{LANE_BITS, Spread};
 use super::{AxisKind, Kernel, Memory, PRELUDE, Region};
 use crate::config::Config;
+use crate::device::cuda::FunctionKey;
 use crate::element::Kind;
 use crate::error::LaunchError;
 use crate::launch::Meta;
@@ -149,6 +150,16 @@ impl Plan {
         out.push_str("\n// --- The kernel ---\n");
         out.push_str(kernel.source);
         out
+    }
+
+    /// What tells this text from others of the program: the kernel, and all that its constants hang on.
+    pub fn key(&self, problem: &Problem<'_>) -> FunctionKey {
+        let evens = (0..self.steps.len()).map(|at| i64::from(self.is_even(problem, at)));
+        let steps = self.steps.iter().map(|step| i64::from(*step));
+        let vectors = self.vectors.iter().map(|width| *width as i64);
+        let kinds = problem.kinds.iter().map(|kind| *kind as i64);
+        let constants = steps.chain(evens).chain(vectors).chain(kinds).chain(problem.consts.iter().copied());
+        (std::ptr::from_ref(problem.kernel).addr(), constants.collect())
     }
 
     /// Whether no block of an axis is cut short.

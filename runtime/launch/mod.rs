@@ -20,7 +20,8 @@ pub use grid::{GridAxis, Program};
 pub use meta::{AxisMeta, Meta, TensorMeta, View};
 
 use crate::config::Config;
-use crate::device::cpu;
+use crate::device::cuda::Cuda;
+use crate::device::{Device, cpu};
 use crate::element::{Element, Kind};
 use crate::error::{Error, LaunchError, Place};
 use crate::gpu;
@@ -158,10 +159,24 @@ impl<'a> Launch<'a> {
         if let Some(dim) = self.dims.iter().position(Option::is_none) {
             return Err(LaunchError::Unfixed { kernel, dimension: self.meta.dims[dim] }.into());
         }
+        self.check_devices()?;
         self.check_aliasing()?;
         self.lock()?;
         self.finished = true;
         Ok(())
+    }
+
+    fn check_devices(&self) -> Result<(), LaunchError> {
+        let Some((first, rest)) = self.tensors.split_first() else { return Ok(()) };
+        let device = |argument: &Argument<'_>| argument.storage.cuda().map_or(Device::cpu(), Device::of);
+        let Some(other) = rest.iter().find(|other| device(other) != device(first)) else { return Ok(()) };
+        let named = |argument: &Argument<'_>| (self.meta(argument).name, format!("{:?}", device(argument)));
+        Err(LaunchError::Devices { kernel: self.meta.kernel, first: named(first), second: named(other) })
+    }
+
+    /// The GPU that the tensors are on, if any.
+    fn cuda(&self) -> Option<&'static Cuda> {
+        self.tensors.first().and_then(|argument| argument.storage.cuda())
     }
 
     fn check_aliasing(&self) -> Result<(), LaunchError> {
@@ -258,14 +273,16 @@ impl<'a> Launch<'a> {
     /// The launch on a GPU, if that is where it goes: what `kernel`'s text needs besides arguments.
     #[must_use]
     pub fn gpu(&self, kernel: &'static gpu::Kernel, kinds: &[Kind], consts: &[i64]) -> Option<gpu::Run<'_>> {
-        if !gpu::is_recording() {
-            return None;
-        }
+        let target = match self.cuda() {
+            _ if gpu::is_recording() => gpu::Target::Record,
+            Some(cuda) => gpu::Target::Cuda(cuda),
+            None => return None,
+        };
         Some(gpu::Run {
             kernel,
             meta: self.meta,
             config: self.config,
-            target: gpu::Target::Record(std::marker::PhantomData),
+            target,
             dims: (0..self.dims.len()).map(|dim| self.dim(dim)).collect(),
             kinds: SmallVec::from_slice(kinds),
             consts: SmallVec::from_slice(consts),
@@ -279,7 +296,7 @@ impl<'a> Launch<'a> {
     /// # Errors
     /// It does.
     pub fn no_gpu(&self, reason: &'static str) -> Result<(), Error> {
-        if gpu::is_recording() {
+        if gpu::is_recording() || self.cuda().is_some() {
             return Err(LaunchError::NoGpuForm { kernel: self.meta.kernel, reason }.into());
         }
         Ok(())
@@ -332,6 +349,7 @@ impl<'a> Launch<'a> {
         program: unsafe fn(&A, &mut Program<'_>),
     ) -> Result<(), Error> {
         assert!(self.finished, "Launch::finish comes before Launch::run");
+        assert!(self.cuda().is_none(), "programs of the CPU run on its own tensors");
         // A workspace that cannot be is found before anything runs.
         let (kernel, bytes) = (self.meta.kernel, workspace_bytes);
         if Workspace::take(bytes).is_none() {

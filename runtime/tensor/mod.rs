@@ -7,6 +7,7 @@
 mod access;
 pub(crate) mod convert;
 mod create;
+mod device;
 #[cfg(feature = "ndarray")]
 mod ndarray;
 mod shape;
@@ -139,30 +140,6 @@ impl<T: Element> Tensor<T> {
     #[must_use]
     pub fn is_read_only(&self) -> bool {
         self.storage.is_read_only()
-    }
-
-    /// The device that holds the elements.
-    ///
-    /// ```
-    /// # use tilewright::prelude::*;
-    /// assert_eq!(Tensor::<f32>::zeros(3).device(), Device::cpu());
-    /// ```
-    #[must_use]
-    pub fn device(&self) -> crate::device::Device {
-        crate::device::Device::cpu()
-    }
-
-    /// The same elements on a device. All tensors are on the CPU now, so this is `clone()`.
-    ///
-    /// ```
-    /// # use tilewright::prelude::*;
-    /// let x = Tensor::<f32>::zeros(3).to(&Device::cpu());
-    /// assert_eq!(x.len(), 3);
-    /// ```
-    #[must_use]
-    pub fn to(&self, device: &crate::device::Device) -> Tensor<T> {
-        debug_assert_eq!(*device, self.device(), "there is one device");
-        self.clone()
     }
 
     /// The element whose index is all zeros; dangling if there is none.

@@ -12,6 +12,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::device::cuda::{Cuda, Memory};
 use crate::error::TensorError;
 
 /// Every allocation starts on a cache line, which is also the widest vector.
@@ -30,6 +31,8 @@ enum Owner {
     Heap(NonNull<u8>, Layout),
     /// Lent for reading, and kept alive.
     Lent(#[expect(dead_code, reason = "held for its Drop")] Arc<dyn Any + Send + Sync>),
+    /// A GPU's, from `base` on, which the host must not follow.
+    Device(Memory),
 }
 
 const WRITER: u32 = u32::MAX;
@@ -65,6 +68,27 @@ impl Storage {
         Storage { base, lock: AtomicU32::new(0), owner: Owner::Lent(owner) }
     }
 
+    /// Memory of a GPU.
+    pub(crate) fn on_device(memory: Memory) -> Option<Storage> {
+        let address = usize::try_from(memory.address).ok()?;
+        let base = NonNull::new(std::ptr::without_provenance_mut(address))?;
+        Some(Storage { base, lock: AtomicU32::new(0), owner: Owner::Device(memory) })
+    }
+
+    /// The GPU that it is on, if any.
+    pub(crate) fn cuda(&self) -> Option<&'static Cuda> {
+        if let Owner::Device(memory) = &self.owner { Some(memory.cuda) } else { None }
+    }
+
+    /// Refuses the host's access to a GPU's memory.
+    fn check_host(&self) -> Result<(), TensorError> {
+        match self.cuda() {
+            Some(cuda) => Err(TensorError::OnDevice { device: cuda.to_string() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Where it starts. Only what holds a lock from `shared` or `exclusive` may follow it.
     pub(crate) fn base(&self) -> NonNull<u8> {
         self.base
     }
@@ -97,14 +121,16 @@ impl Storage {
         self.lock.store(0, Ordering::Release);
     }
 
-    /// The lock, shared, until dropped.
+    /// The lock, shared, until dropped; for access by the host.
     pub(crate) fn shared(&self) -> Result<Shared<'_>, TensorError> {
+        self.check_host()?;
         self.lock_shared()?;
         Ok(Shared(self))
     }
 
-    /// The lock, alone, until dropped.
+    /// The lock, alone, until dropped; for access by the host.
     pub(crate) fn exclusive(&self) -> Result<Exclusive<'_>, TensorError> {
+        self.check_host()?;
         self.lock_exclusive()?;
         Ok(Exclusive(self))
     }

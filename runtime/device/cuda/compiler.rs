@@ -1,0 +1,146 @@
+//! NVRTC: from the text of a kernel to a cubin.
+
+use std::ffi::{CString, c_char, c_int, c_void};
+use std::sync::OnceLock;
+
+use crate::error::DeviceError;
+
+type Program = *mut c_void;
+type Size = unsafe extern "C" fn(Program, *mut usize) -> c_int;
+type Bytes = unsafe extern "C" fn(Program, *mut u8) -> c_int;
+
+/// Names under which NVRTC is installed, the newest first.
+const LIBRARIES: [&str; 4] = ["libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so", "nvrtc64_130_0.dll"];
+
+/// The compiler's functions.
+pub(super) struct Compiler {
+    version: unsafe extern "C" fn(*mut c_int, *mut c_int) -> c_int,
+    create: unsafe extern "C" fn(
+        *mut Program,
+        *const c_char,
+        *const c_char,
+        c_int,
+        *const *const c_char,
+        *const *const c_char,
+    ) -> c_int,
+    compile: unsafe extern "C" fn(Program, c_int, *const *const c_char) -> c_int,
+    log_size: Size,
+    log: Bytes,
+    cubin_size: Size,
+    cubin: Bytes,
+    destroy: unsafe extern "C" fn(*mut Program) -> c_int,
+}
+
+impl Compiler {
+    /// The compiler of this process.
+    pub fn get() -> Result<&'static Compiler, DeviceError> {
+        static COMPILER: OnceLock<Result<Compiler, DeviceError>> = OnceLock::new();
+        COMPILER.get_or_init(Compiler::load).as_ref().map_err(Clone::clone)
+    }
+
+    fn load() -> Result<Compiler, DeviceError> {
+        // Version 13.0 finds its own second library only if that is loaded already.
+        // SAFETY: the vendor's libraries; their initialisers have no preconditions.
+        let open = |name: &str| unsafe { libloading::Library::new(name) };
+        if let Ok(library) = open("libnvrtc-builtins.so.13.0") {
+            std::mem::forget(library);
+        }
+        let library = LIBRARIES.iter().find_map(|name| open(name).ok());
+        let library = library.ok_or(DeviceError::NoCompiler { libraries: &LIBRARIES })?;
+        macro_rules! symbol {
+            ($name:literal) => {{
+                // SAFETY: the types are those of NVRTC's documentation.
+                let symbol = unsafe { library.get(concat!($name, "\0").as_bytes()) };
+                *symbol.map_err(|_| DeviceError::OldDriver { library: "NVRTC", symbol: $name })?
+            }};
+        }
+        let compiler = Compiler {
+            version: symbol!("nvrtcVersion"),
+            create: symbol!("nvrtcCreateProgram"),
+            compile: symbol!("nvrtcCompileProgram"),
+            log_size: symbol!("nvrtcGetProgramLogSize"),
+            log: symbol!("nvrtcGetProgramLog"),
+            cubin_size: symbol!("nvrtcGetCUBINSize"),
+            cubin: symbol!("nvrtcGetCUBIN"),
+            destroy: symbol!("nvrtcDestroyProgram"),
+        };
+        std::mem::forget(library);
+        Ok(compiler)
+    }
+
+    /// Major and minor version.
+    pub fn version(&self) -> (i32, i32) {
+        let (mut major, mut minor) = (0, 0);
+        // SAFETY: two places to write to.
+        unsafe { (self.version)(&raw mut major, &raw mut minor) };
+        (major, minor)
+    }
+
+    /// Compiles `text` for an architecture such as `sm_90a`.
+    pub fn compile(&self, kernel: &str, text: &str, architecture: &str) -> Result<Vec<u8>, DeviceError> {
+        let fails = |log: String| DeviceError::Compile { kernel: kernel.to_string(), log };
+        let source = CString::new(text).map_err(|error| fails(error.to_string()))?;
+        let options =
+            [format!("--gpu-architecture={architecture}"), "--std=c++17".into(), "-default-device".into()];
+        let options = options.map(|option| CString::new(option).unwrap_or_default());
+        let options = options.each_ref().map(|option| option.as_ptr());
+        let mut program = std::ptr::null_mut();
+        // SAFETY: the strings end in zero and live through the calls; there are no headers; the program is
+        // used until it is destroyed.
+        unsafe {
+            let name = c"kernel.cu".as_ptr();
+            let created =
+                (self.create)(&raw mut program, source.as_ptr(), name, 0, std::ptr::null(), std::ptr::null());
+            if created != 0 {
+                return Err(fails(format!("nvrtcCreateProgram gives {created}")));
+            }
+            let result = (self.compile)(program, options.len() as c_int, options.as_ptr());
+            let output = if result == 0 {
+                Ok(read(program, self.cubin_size, self.cubin))
+            } else {
+                let log = read(program, self.log_size, self.log);
+                let log = String::from_utf8_lossy(&log).trim_end_matches('\0').to_string();
+                Err(fails(with_lines(&log, text)))
+            };
+            (self.destroy)(&raw mut program);
+            output
+        }
+    }
+}
+
+/// # Safety
+/// A live program, and two functions of NVRTC that give a size and that many bytes.
+unsafe fn read(program: Program, size: Size, bytes: Bytes) -> Vec<u8> {
+    let mut length = 0;
+    // SAFETY: the buffer has the size that the first call gives.
+    unsafe {
+        size(program, &raw mut length);
+        let mut buffer = vec![0; length];
+        bytes(program, buffer.as_mut_ptr());
+        buffer
+    }
+}
+
+/// A log, and the lines of the text around its first error: `kernel.cu(12): error` or `kernel.cu:12:`.
+fn with_lines(log: &str, text: &str) -> String {
+    let number = log.split(['(', ':']).find_map(|part| part.split(')').next()?.parse::<usize>().ok());
+    let Some(number) = number else { return log.to_string() };
+    let first = number.saturating_sub(3).max(1);
+    let lines = text.lines().enumerate().skip(first - 1).take(5);
+    let lines: Vec<String> = lines.map(|(at, line)| format!("{:5} | {line}", at + 1)).collect();
+    format!("{log}\n{}", lines.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_log_brings_the_lines_that_it_speaks_of() {
+        let text = "one\ntwo\nthree\nfour\nfive\nsix\nseven";
+        let log = super::with_lines("kernel.cu(4): error: bad", text);
+        assert!(
+            log.contains("    4 | four") && log.contains("    2 | two") && !log.contains("seven"),
+            "{log}"
+        );
+        assert_eq!(super::with_lines("no number", text), "no number");
+    }
+}

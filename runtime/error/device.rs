@@ -1,0 +1,110 @@
+//! What a GPU, its driver or its compiler refuses.
+
+use std::fmt;
+
+/// What a GPU, its driver or its compiler refuses.
+///
+/// ```
+/// use tilewright::DeviceError;
+/// let error = DeviceError::NoDevice { ordinal: 3, count: 1 };
+/// assert_eq!(error.to_string(), "there is no CUDA device 3: the driver finds 1; choose a number below that");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DeviceError {
+    /// The driver's library is not there.
+    NoDriver {
+        /// Its name.
+        library: &'static str,
+        /// What the loader says.
+        reason: String,
+    },
+    /// A library lacks a function.
+    OldDriver {
+        /// The library.
+        library: &'static str,
+        /// The function.
+        symbol: &'static str,
+    },
+    /// No device has this number.
+    NoDevice {
+        /// The number asked for.
+        ordinal: usize,
+        /// How many there are.
+        count: usize,
+    },
+    /// The device's memory is full.
+    OutOfMemory {
+        /// Bytes asked for.
+        bytes: usize,
+        /// Bytes that were free.
+        free: usize,
+    },
+    /// A call of the driver failed.
+    Driver {
+        /// The function.
+        call: &'static str,
+        /// Its code.
+        code: i32,
+        /// The code's name.
+        name: String,
+        /// What the driver says about it.
+        text: String,
+    },
+    /// The compiler of kernels is not there.
+    NoCompiler {
+        /// The names it was looked for under.
+        libraries: &'static [&'static str],
+    },
+    /// A kernel's text does not compile: a fault of tilewright's.
+    Compile {
+        /// The kernel.
+        kernel: String,
+        /// The compiler's log, with lines of the text.
+        log: String,
+    },
+}
+
+/// Errors after which the driver refuses everything: illegal address, launch failure and the like.
+const STICKY: [i32; 6] = [700, 702, 714, 715, 716, 719];
+
+impl fmt::Display for DeviceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DeviceError::NoDriver { library, reason } => write!(
+                f,
+                "the NVIDIA driver's library {library} does not load ({reason}); install the NVIDIA driver, or \
+                 use Device::cpu()"
+            ),
+            DeviceError::OldDriver { library, symbol } => {
+                write!(f, "{library} has no {symbol}: it is too old; install a driver for CUDA 11.2 or later")
+            }
+            DeviceError::NoDevice { ordinal, count } => write!(
+                f,
+                "there is no CUDA device {ordinal}: the driver finds {count}; choose a number below that"
+            ),
+            DeviceError::OutOfMemory { bytes, free } => write!(
+                f,
+                "the GPU has no room for {bytes} bytes ({free} are free); drop tensors, or use smaller ones"
+            ),
+            DeviceError::Driver { call, code, name, text } => {
+                write!(f, "{call} fails with {name} ({code}): {text}")?;
+                if STICKY.contains(code) {
+                    write!(f, "; the device takes no more calls from this process, so restart it")?;
+                }
+                Ok(())
+            }
+            DeviceError::NoCompiler { libraries } => write!(
+                f,
+                "no library of NVRTC loads ({}); install the CUDA toolkit's NVRTC, which compiles kernels at \
+                 their first use",
+                libraries.join(", ")
+            ),
+            DeviceError::Compile { kernel, log } => {
+                write!(f, "the GPU text of {kernel} does not compile, which is a fault of tilewright:\n{log}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for DeviceError {}
