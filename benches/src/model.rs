@@ -12,7 +12,7 @@ pub fn rows() -> Result<Vec<(String, Call)>, Box<dyn std::error::Error + Send + 
         return Ok(Vec::new());
     }
     let row = |(n_sentences, width): (usize, usize)| {
-        let model = Bert::open(&weights, Settings::read(&folder)?)?;
+        let model = Bert::open(&weights, Settings::read(&folder)?, &tilewright::Device::cpu())?;
         let batch = batch(n_sentences, width);
         let mut activations = Activations::default();
         let call: Call = Box::new(move || model.embed(&batch, &mut activations).map(drop));

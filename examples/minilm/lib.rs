@@ -13,6 +13,7 @@ use model::{Activations, Bert, Settings};
 use std::error::Error;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use tilewright::Device;
 use tokenize::Tokenizer;
 
 /// Tokenizer, weights and buffers: all that embedding needs.
@@ -27,18 +28,18 @@ pub struct Embedder {
 const BATCH: usize = 32;
 
 impl Embedder {
-    /// Opens a model folder as fetch.sh leaves it.
+    /// Opens a model folder as fetch.sh leaves it, to run on a device.
     ///
     /// # Errors
-    /// [`NotFetched`] if there is no model, else what is wrong with it.
-    pub fn open(folder: &Path) -> Result<Self, Box<dyn Error + Send + Sync>> {
+    /// [`NotFetched`] if there is no model, else what is wrong with it or with the device.
+    pub fn open(folder: &Path, device: &Device) -> Result<Self, Box<dyn Error + Send + Sync>> {
         let weights = folder.join("model.safetensors");
         if !weights.exists() {
             return Err(NotFetched { missing: weights }.into());
         }
         let settings = Settings::read(folder)?;
         let tokenizer = Tokenizer::open(&folder.join("tokenizer.json"), settings.max_tokens)?;
-        let model = Bert::open(&weights, settings)?;
+        let model = Bert::open(&weights, settings, device)?;
         Ok(Embedder { tokenizer, model, activations: Activations::default() })
     }
 

@@ -1,4 +1,4 @@
-//! Sentence embeddings on the CPU.
+//! Sentence embeddings, on the CPU or with `--device cuda` on an NVIDIA GPU.
 //!
 //! ```text
 //! bash examples/minilm/fetch.sh
@@ -13,6 +13,7 @@
 use minilm::{Embedder, model_folder};
 use std::io::{BufWriter, Write};
 use std::process::ExitCode;
+use tilewright::Device;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -27,16 +28,21 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<()> {
-    let mut json = false;
+    let (mut json, mut device) = (false, Device::cpu());
     let mut sentences = Vec::new();
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--json" => json = true,
+            "--device" => match arguments.next().as_deref() {
+                Some("cpu") => device = Device::cpu(),
+                Some("cuda") => device = Device::cuda(0)?,
+                _ => return Err("--device takes cpu or cuda".into()),
+            },
             "--" => sentences.extend(arguments.by_ref()),
             "-h" | "--help" => {
                 println!(
-                    "usage: minilm [--json] [SENTENCE]…   (without sentences: lines of the standard input)"
+                    "usage: minilm [--json] [--device cpu|cuda] [SENTENCE]…   (without sentences: lines of the standard input)"
                 );
                 return Ok(());
             }
@@ -51,7 +57,7 @@ fn run() -> Result<()> {
     if sentences.is_empty() {
         sentences = std::io::stdin().lines().collect::<std::io::Result<_>>()?;
     }
-    let embeddings = Embedder::open(&model_folder())?.embed(&sentences)?;
+    let embeddings = Embedder::open(&model_folder(), &device)?.embed(&sentences)?;
     let mut out = BufWriter::new(std::io::stdout().lock());
     if json {
         print_json(&mut out, &sentences, &embeddings)

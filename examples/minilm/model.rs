@@ -127,6 +127,7 @@ pub struct Bert {
     /// One a block.
     qkv: Vec<Stacked>,
     settings: Settings,
+    device: Device,
 }
 
 /// What a batch needs between its ids and its embeddings: grows to the largest batch seen, and is
@@ -153,14 +154,16 @@ struct Buffers {
 }
 
 impl Bert {
-    /// Maps the file and binds every tensor.
+    /// Maps the file and binds every tensor, on the device that the network is to run on.
     ///
     /// # Errors
-    /// If the file is damaged, or its tensors are not this network's.
-    pub fn open(file: &Path, settings: Settings) -> Opening<Self> {
-        let weights: Checkpoint = Weights::open(file)?.bind()?;
-        let qkv = weights.blocks.iter().map(Block::stacked).collect::<Result<_, _>>()?;
-        Ok(Bert { weights, qkv, settings })
+    /// If the file is damaged, its tensors are not this network's, or the device has no room for them.
+    pub fn open(file: &Path, settings: Settings, device: &Device) -> Opening<Self> {
+        let file = Weights::open(file)?;
+        let weights: Checkpoint = file.bind()?;
+        let stack = |block: &Block| block.stacked()?.to(device);
+        let qkv = weights.blocks.iter().map(stack).collect::<Result<_, _>>()?;
+        Ok(Bert { weights: file.to(device).bind()?, qkv, settings, device: *device })
     }
 
     /// The embeddings of a batch, a row of length 1 each.
@@ -169,8 +172,8 @@ impl Bert {
     /// If a launch fails: an id beyond the vocabulary, a sentence beyond the position table.
     pub fn embed(&self, batch: &Batch, activations: &mut Activations) -> Result<Tensor<f32>, Error> {
         let (n_sentences, width) = (batch.lengths.len(), batch.width);
-        let lengths = Tensor::from_slice([n_sentences], &batch.lengths)?;
-        let ids = Tensor::from_slice([n_sentences, width], &batch.ids)?;
+        let lengths = Tensor::from_slice([n_sentences], &batch.lengths)?.to(&self.device)?;
+        let ids = Tensor::from_slice([n_sentences, width], &batch.ids)?.to(&self.device)?;
         let mut at = activations.view(n_sentences * width, self)?;
 
         let Checkpoint { word, position, kind, norm, .. } = &self.weights;
@@ -189,10 +192,10 @@ impl Bert {
         for (block, qkv) in self.weights.blocks.iter().zip(&self.qkv) {
             self.run_block(block, qkv, &lengths, width, &mut at)?;
         }
-        let mut pooled = Tensor::zeros([n_sentences, n_values]);
+        let mut pooled = Tensor::zeros_on([n_sentences, n_values], &self.device)?;
         kernels::mean_pool(&hidden, &lengths, &mut pooled)?;
         kernels::normalize(&mut pooled)?;
-        Ok(pooled)
+        pooled.to(&Device::cpu())
     }
 
     /// Attention and the inner layer, each added to the hidden state and normalised.
@@ -240,12 +243,18 @@ impl Block {
     }
 }
 
+impl Stacked {
+    fn to(&self, device: &Device) -> Result<Stacked, Error> {
+        Ok(Stacked { weight: self.weight.to(device)?, bias: self.bias.to(device)? })
+    }
+}
+
 impl Activations {
     /// The first `rows` rows of every buffer.
     fn view(&mut self, rows: usize, model: &Bert) -> Result<Buffers, Error> {
         if self.buffers.is_none() || self.rows < rows {
             self.rows = rows;
-            self.buffers = Some(Buffers::new(rows, model));
+            self.buffers = Some(Buffers::new(rows, model)?);
         }
         match &self.buffers {
             Some(buffers) => buffers.narrowed(rows),
@@ -255,17 +264,17 @@ impl Activations {
 }
 
 impl Buffers {
-    fn new(rows: usize, model: &Bert) -> Self {
-        let matrix = |columns: usize| Tensor::zeros([rows, columns]);
+    fn new(rows: usize, model: &Bert) -> Result<Self, Error> {
+        let matrix = |columns: usize| Tensor::zeros_on([rows, columns], &model.device);
         let width = model.weights.norm.gain.len();
         let inner = model.weights.blocks.iter().map(|block| block.widen_bias.len()).max().unwrap_or(0);
-        Buffers {
-            hidden: matrix(width),
-            context: matrix(width),
-            update: matrix(width),
-            qkv: matrix(3 * width),
-            inner: matrix(inner),
-        }
+        Ok(Buffers {
+            hidden: matrix(width)?,
+            context: matrix(width)?,
+            update: matrix(width)?,
+            qkv: matrix(3 * width)?,
+            inner: matrix(inner)?,
+        })
     }
 
     fn narrowed(&self, rows: usize) -> Result<Self, Error> {

@@ -94,7 +94,8 @@ impl<T: Element> Tensor<T> {
             let bytes = std::mem::size_of_val(&*elements);
             // SAFETY: these elements lie between the first and the last that the view names, all inside the
             // storage; bytes from a device are those that a kernel or the host wrote as `T`.
-            Ok(unsafe { cuda.copy_out(elements.as_mut_ptr().cast(), from, bytes)? })
+            unsafe { cuda.copy_out(elements.as_mut_ptr().cast(), from, bytes)? };
+            Ok(())
         });
         self.storage.unlock_shared();
         result?;

@@ -3,7 +3,7 @@
 
 use super::Dtype;
 use super::report::Report;
-use crate::error::TensorError;
+use crate::error::{DeviceError, TensorError};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -86,6 +86,13 @@ pub enum WeightsError {
         tensor: String,
         /// Why not.
         source: TensorError,
+    },
+    /// The tensor could not be brought to its device.
+    Device {
+        /// The tensor.
+        tensor: String,
+        /// Why not.
+        source: DeviceError,
     },
     /// [`Weights::bind`](super::Weights::bind) found the weights not to fit the structure: all that is wrong.
     Bind(Report),
@@ -211,6 +218,8 @@ impl std::error::Error for WeightsError {
             Some(source)
         } else if let WeightsError::Tensor { source, .. } = self {
             Some(source)
+        } else if let WeightsError::Device { source, .. } = self {
+            Some(source)
         } else {
             None
         }
@@ -257,6 +266,7 @@ impl fmt::Display for WeightsError {
                 )
             }
             Tensor { tensor, source } => write!(f, "{tensor:?}: {source}"),
+            Device { tensor, source } => write!(f, "{tensor:?}: {source}"),
             Bind(report) => report.fmt(f),
             SavedTwice { tensor } => write!(f, "{tensor:?} would be saved twice; names must differ"),
             Save { path, message } => write!(f, "{}: {message}", path.display()),

@@ -68,6 +68,7 @@ pub use report::{Problem, Report};
 pub use save::{Stored, save, save_with_metadata};
 pub use tilewright_macros::Weights;
 
+use crate::device::Device;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -93,6 +94,8 @@ pub struct Weights {
     /// Invariant: `begin..end` lies in the file, and has the size of dtype and shape.
     places: BTreeMap<String, Place>,
     metadata: BTreeMap<String, String>,
+    /// Where tensors go.
+    device: Device,
 }
 
 #[derive(Debug)]
@@ -188,6 +191,20 @@ impl Weights {
     /// As [`Weights::open`].
     pub fn from_bytes(bytes: impl AsRef<[u8]>) -> Result<Weights, WeightsError> {
         open::from_bytes(Path::new("<memory>"), Bytes::copy(bytes.as_ref()))
+    }
+
+    /// The same weights, whose tensors will be on `device`: what is read or bound is copied there, straight
+    /// from the mapped file.
+    ///
+    /// ```
+    /// use tilewright::{Device, weights::Weights};
+    /// let weights = Weights::from_bytes(b"\x02\0\0\0\0\0\0\0{}")?.to(&Device::cpu());
+    /// assert!(weights.is_empty());
+    /// # Ok::<(), tilewright::weights::WeightsError>(())
+    /// ```
+    #[must_use]
+    pub fn to(self, device: &Device) -> Weights {
+        Weights { device: *device, ..self }
     }
 
     /// How many tensors there are.

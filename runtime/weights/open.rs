@@ -5,6 +5,7 @@ use super::error::{IndexFault, WeightsError};
 use super::header::{Entry, Header, check_file};
 use super::index::read_index;
 use super::{Place, Weights};
+use crate::device::Device;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -48,7 +49,7 @@ fn open_single(path: &Path, read: Reader) -> Result<Weights, WeightsError> {
 pub(crate) fn from_bytes(path: &Path, bytes: Bytes) -> Result<Weights, WeightsError> {
     let Header { entries, metadata, data } = checked(path, &bytes)?;
     let places = entries.into_iter().map(|e| place(e, 0, data)).collect();
-    Ok(Weights { path: path.to_owned(), files: vec![bytes], places, metadata })
+    Ok(Weights { path: path.to_owned(), files: vec![bytes], places, metadata, device: Device::cpu() })
 }
 
 fn checked(path: &Path, bytes: &Bytes) -> Result<Header, WeightsError> {
@@ -69,6 +70,7 @@ fn open_index(path: &Path, read: Reader) -> Result<Weights, WeightsError> {
         files: Vec::new(),
         places: BTreeMap::new(),
         metadata: BTreeMap::new(),
+        device: Device::cpu(),
     };
     for shard in shards {
         let beside = path.with_file_name(shard);

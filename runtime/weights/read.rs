@@ -4,6 +4,7 @@ use super::bytes::Bytes;
 use super::number::{reader, round_to_odd};
 use super::{Dtype, Place, Weights, WeightsError};
 use crate::element::Element;
+use crate::error::Error;
 use crate::error::TensorError;
 use crate::tensor::Tensor;
 use crate::tensor::convert::convert;
@@ -39,7 +40,19 @@ impl Weights {
             let (tensor, stored) = (name.to_owned(), place.dtype);
             return Err(WeightsError::DtypeMismatch { tensor, stored, wanted: T::NAME });
         }
-        self.tensor(name, place)
+        self.place_tensor(name, self.tensor(name, place)?)
+    }
+
+    /// On the device of these weights.
+    fn place_tensor<T: Element>(&self, name: &str, tensor: Tensor<T>) -> Result<Tensor<T>, WeightsError> {
+        tensor.to(&self.device).map_err(|error| {
+            let tensor = name.to_owned();
+            if let Error::Device(source) = error {
+                return WeightsError::Device { tensor, source };
+            }
+            let source = if let Error::Tensor(source) = error { source } else { TensorError::Busy };
+            WeightsError::Tensor { tensor, source }
+        })
     }
 
     /// A tensor converted to `T`: floats to nearest even, also from 8-bit floats; floats to integers
@@ -61,7 +74,7 @@ impl Weights {
     pub fn convert<T: Element>(&self, name: &str) -> Result<Tensor<T>, WeightsError> {
         let place = self.place(name)?;
         if Dtype::of::<T>() == Some(place.dtype) {
-            return self.tensor(name, place);
+            return self.place_tensor(name, self.tensor(name, place)?);
         }
         let Some(read) = reader(place.dtype) else {
             let (tensor, stored) = (name.to_owned(), place.dtype);
@@ -74,8 +87,9 @@ impl Weights {
         let narrow = matches!(T::NAME, "f16" | "bf16");
         let stored = bytes.chunks_exact(place.dtype.bits() / 8).map(read);
         let number = |n| convert::<T>(if narrow { round_to_odd(n) } else { n });
-        filled(&place.shape, stored.map(number))
-            .map_err(|source| WeightsError::Tensor { tensor: name.to_owned(), source })
+        let tensor = filled(&place.shape, stored.map(number))
+            .map_err(|source| WeightsError::Tensor { tensor: name.to_owned(), source })?;
+        self.place_tensor(name, tensor)
     }
 
     /// The bytes of a tensor as stored: for element types that no [`Tensor`] holds.

@@ -1,7 +1,11 @@
 //! The real model against sentence-transformers, sentence by sentence.
 
+#[path = "../../../tests/emulator/mod.rs"]
+mod emulator;
+
 use minilm::{Embedder, NotFetched, model_folder};
 use serde_json::Value;
+use tilewright::Device;
 
 /// Sentences and embeddings that examples/minilm/fixture.py stored.
 fn fixture() -> Vec<(String, Vec<f32>)> {
@@ -17,7 +21,11 @@ fn fixture() -> Vec<(String, Vec<f32>)> {
 
 /// The model; nothing if it is not there and need not be.
 fn embedder() -> Option<Embedder> {
-    match Embedder::open(&model_folder()) {
+    embedder_on(&Device::cpu())
+}
+
+fn embedder_on(device: &Device) -> Option<Embedder> {
+    match Embedder::open(&model_folder(), device) {
         Ok(embedder) => Some(embedder),
         Err(error) if error.is::<NotFetched>() && std::env::var_os("TILEWRIGHT_REQUIRE_MODEL").is_none() => {
             // Not through the test harness, which would swallow it.
@@ -57,5 +65,21 @@ fn a_sentence_does_not_depend_on_its_batch() {
     for (sentence, expected) in fixture().iter().filter(|(sentence, _)| sentence.len() < 200) {
         let alone = embedder.embed(&[sentence]).expect("a sentence embeds");
         assert_close(sentence, &alone[0], expected);
+    }
+}
+
+/// A few short ones: the emulated GPU is slow.
+#[test]
+fn embeddings_on_a_gpu_are_those_of_the_cpu() {
+    if !emulator::inside("embeddings_on_a_gpu_are_those_of_the_cpu", &[("TW_EMULATOR_SEED", "1")]) {
+        return;
+    }
+    let device = Device::cuda(0).expect("the emulated GPU is there");
+    let (Some(mut there), Some(mut here)) = (embedder_on(&device), embedder()) else { return };
+    let sentences = ["A cat sleeps.", "Ein zweiter Satz, etwas länger.", ""];
+    let (there, here) = (there.embed(&sentences).expect("embeds"), here.embed(&sentences).expect("embeds"));
+    for (there, here) in there.iter().zip(&here) {
+        let furthest = there.iter().zip(here).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(furthest < 1e-5, "{furthest}");
     }
 }

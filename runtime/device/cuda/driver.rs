@@ -29,7 +29,8 @@ macro_rules! table {
                 let library = unsafe { libloading::Library::new(LIBRARY) };
                 let library = library.map_err(|error| DeviceError::NoDriver {
                     library: LIBRARY,
-                    reason: error.to_string(),
+                    reason: std::error::Error::source(&error)
+                        .map_or_else(|| error.to_string(), |source| source.to_string()),
                 })?;
                 let driver = Driver {
                     $($name: {

@@ -169,9 +169,11 @@ impl Cuda {
         // SAFETY: the address is written; the memory is filled in the order of the stream.
         unsafe {
             let code = (driver.allocate)(&raw mut address, bytes.max(1), self.stream.0);
-            driver.check("cuMemAllocAsync", code).map_err(|error| match error {
-                DeviceError::OutOfMemory { free, .. } => DeviceError::OutOfMemory { bytes, free },
-                other => other,
+            driver.check("cuMemAllocAsync", code).map_err(|error| {
+                if let DeviceError::OutOfMemory { free, .. } = error {
+                    return DeviceError::OutOfMemory { bytes, free };
+                }
+                error
             })?;
             driver.check("cuMemsetD8Async", (driver.fill)(address, 0, bytes.max(1), self.stream.0))?;
         }
