@@ -7,6 +7,7 @@ use crate::expand::scalar;
 use crate::options;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
+use tilewright_backends::gpu::emit_device;
 use tilewright_compiler::diagnostics::Diagnostics;
 use tilewright_compiler::ir::{BinaryOp, Callee, CompareOp, Device, Elem, Literal, Op, UnaryOp, ValueId};
 use tilewright_compiler::parse::{Helpers, parse_device};
@@ -68,6 +69,7 @@ impl Emitter<'_> {
         let (args, body, result) = (self.arg_types(), self.body(), self.operand(self.device.result));
         let lanes = self.lanes(result_elem);
         let checks = self.checks();
+        let gpu = self.gpu();
         quote_spanned! {Span::mixed_site()=>
             #(#attrs)*
             #[inline]
@@ -79,6 +81,7 @@ impl Emitter<'_> {
             #vis enum #name {}
             impl #krate::private::DeviceFn<(#(#types,)*)> for #name {
                 type Out = #out;
+                const GPU: &'static #krate::private::gpu::Function = #gpu;
                 #[inline(always)]
                 #[allow(clippy::all, clippy::pedantic, unused, reason = "written by a macro")]
                 fn vector<S: #krate::private::simd::Simd>((#(#names,)*): (#(#args,)*)) -> #lanes {
@@ -87,6 +90,23 @@ impl Emitter<'_> {
                     #result
                 }
             }
+        }
+    }
+
+    /// The function's GPU text, with those that it calls.
+    fn gpu(&self) -> TokenStream {
+        let krate = self.krate;
+        let (text, name) = (emit_device(self.device), self.device.name.to_string());
+        let callees = text.functions.iter().filter_map(|(callee, types)| {
+            let Callee::Path(path) = callee else { return None };
+            let types = types.iter().map(|elem| scalar(*elem, krate));
+            Some(
+                quote_spanned!(Span::mixed_site()=> <#path as #krate::private::DeviceFn<(#(#types,)*)>>::GPU),
+            )
+        });
+        let source = text.source;
+        quote_spanned! {Span::mixed_site()=>
+            &#krate::private::gpu::Function { name: #name, source: #source, callees: &[#(#callees),*] }
         }
     }
 

@@ -5,7 +5,7 @@ use super::{Emitter, names};
 use proc_macro2::{Ident, TokenStream};
 use quote::quote;
 use std::collections::HashSet;
-use tilewright_compiler::ir::{AxisKind, Elem, Index, Op, ParamId, ParamKind, ReduceOp, Stmt};
+use tilewright_compiler::ir::{AxisKind, Callee, Elem, Index, Op, ParamId, ParamKind, ReduceOp, Stmt};
 use tilewright_compiler::schedule::{Node, Operand, Refusal, is_leaf};
 
 impl Emitter<'_> {
@@ -159,9 +159,20 @@ impl Emitter<'_> {
             }
         });
         let ranges = self.ranges();
+        let functions = text.functions.iter().map(|(callee, types)| {
+            let types = types.iter().map(|elem| self.scalar(*elem));
+            let function = match callee {
+                Callee::Path(path) => quote!(#path),
+                Callee::Param(id) => {
+                    let name = &kernel.functions[*id].name;
+                    quote!(#name)
+                }
+            };
+            quote!(<#function as #private::DeviceFn<(#(#types,)*)>>::GPU)
+        });
         quote! {
             static GPU: #private::gpu::Kernel = #descriptor;
-            if let ::core::option::Option::Some(mut gpu) = launch.gpu(&GPU, &[#(#kinds),*], &[#(#consts),*]) {
+            if let ::core::option::Option::Some(mut gpu) = launch.gpu(&GPU, &[#(#kinds),*], &[#(#consts),*], &[#(#functions),*]) {
                 #(#arguments)*
                 return gpu.run(&[#(#ranges),*]);
             }

@@ -12,6 +12,7 @@
 //! ```
 
 mod describe;
+mod device;
 mod dots;
 mod memory;
 mod names;
@@ -19,13 +20,17 @@ mod reduce;
 mod statements;
 mod values;
 
+pub use device::{DeviceText, emit_device};
+
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 
 use names::Names;
 use proc_macro2::TokenStream;
-use tilewright_compiler::ir::{AxisId, AxisKind, AxisSet, Elem, Kernel, Op, ParamKind, Stmt, ValueId};
+use tilewright_compiler::ir::{
+    AxisId, AxisKind, AxisSet, Callee, Elem, Kernel, Op, ParamKind, Stmt, ValueId,
+};
 use tilewright_compiler::schedule::{Refusal, gpu_form};
 use tilewright_compiler::walk::each_statement;
 
@@ -35,6 +40,8 @@ pub struct Text {
     pub source: String,
     /// A `tilewright::private::gpu::Kernel` expression, constant.
     pub descriptor: TokenStream,
+    /// The `#[device]` functions that the text calls `FN_0`, `FN_1`, …, with the types of their arguments.
+    pub functions: Vec<(Callee, Vec<Elem>)>,
 }
 
 /// Emits a checked kernel. `private` is the path `::tilewright::private`.
@@ -47,7 +54,8 @@ pub fn emit(kernel: &Kernel, private: &TokenStream) -> Result<Text, Refusal> {
     emitter.program(&body)?;
     let source = emitter.finish();
     let descriptor = emitter.descriptor(&source, private);
-    Ok(Text { source, descriptor })
+    let functions = emitter.functions.take();
+    Ok(Text { source, descriptor, functions })
 }
 
 /// The state of an emission.
@@ -82,6 +90,10 @@ pub(crate) struct Emitter<'k> {
     pub loops: Vec<statements::OpenLoop>,
     /// The parameters of a `fold`'s closure while its body is emitted.
     pub closure: Vec<ValueId>,
+    /// `#[device]` functions, in the order of their numbers in the text.
+    pub functions: RefCell<Vec<(Callee, Vec<Elem>)>>,
+    /// What stands before a parameter's name.
+    pub parameters: &'static str,
     pub n_labels: usize,
 }
 
@@ -105,6 +117,8 @@ impl<'k> Emitter<'k> {
             uses: HashMap::new(),
             loops: Vec::new(),
             closure: Vec::new(),
+            functions: RefCell::default(),
+            parameters: "args.",
             n_labels: 0,
         }
     }

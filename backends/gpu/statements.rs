@@ -260,14 +260,6 @@ impl Emitter<'_> {
                     return Ok(());
                 }
             }
-            Op::Call(..) => {
-                return Err(Refusal {
-                    span: self.kernel.values[value].span,
-                    message: "`#[device]` functions have no GPU form yet".into(),
-                    help: "write the expression in the kernel, or in a helper of a `#[kernels]` module"
-                        .into(),
-                });
-            }
             Op::Read(_)
             | Op::Broadcast(_)
             | Op::Unary(..)
@@ -275,6 +267,7 @@ impl Emitter<'_> {
             | Op::Compare(..)
             | Op::Select(..)
             | Op::Cast(_)
+            | Op::Call(..)
             | Op::Literal(_)
             | Op::Dim(_)
             | Op::Param(_)

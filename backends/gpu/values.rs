@@ -18,7 +18,7 @@ impl Emitter<'_> {
         match &self.kernel.values[value].op {
             Op::Literal(literal) => self.literal(*literal, self.elem(value)),
             Op::Dim(dim) => format!("args.{}", self.names.dim(*dim)),
-            Op::Param(param) => format!("args.{}", self.names.param(*param)),
+            Op::Param(param) => format!("{}{}", self.parameters, self.names.param(*param)),
             Op::Const(constant) => self.names.constant(*constant),
             Op::Each(axis) => name(*axis),
             Op::AxisBegin(axis) => format!("{}.begin", name(*axis)),
@@ -131,6 +131,7 @@ impl Emitter<'_> {
                 }
             }
             Op::Load { tensor, index, default } => self.load_element(*tensor, index, *default, value, at),
+            Op::Call(callee, arguments) => self.call(callee, arguments, at),
             Op::Literal(_)
             | Op::Dim(_)
             | Op::Param(_)
@@ -140,7 +141,6 @@ impl Emitter<'_> {
             | Op::AxisBegin(_)
             | Op::AxisEnd(_)
             | Op::AxisLen(_)
-            | Op::Call(..)
             | Op::Reduce(..)
             | Op::Fold(_)
             | Op::Dot(..) => self.operand(value, at),

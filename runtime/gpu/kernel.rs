@@ -31,6 +31,17 @@ pub struct Kernel {
     pub consts: &'static [(&'static str, bool)],
 }
 
+/// A `#[device]` function as C++ text.
+#[derive(Debug)]
+pub struct Function {
+    /// As the user wrote it.
+    pub name: &'static str,
+    /// Its definition; it calls itself `FN_SELF` and others `FN_0`, `FN_1`, …
+    pub source: &'static str,
+    /// Those others.
+    pub callees: &'static [&'static Function],
+}
+
 /// An axis.
 #[derive(Debug)]
 pub struct Axis {

@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use super::{Kernel, Memory, Plan, Problem, record};
+use super::{Function, Kernel, Memory, Plan, Problem, record};
 use crate::config::Config;
 use crate::device::cuda::Cuda;
 use crate::element::Kind;
@@ -21,6 +21,7 @@ pub struct Run<'l> {
     pub(crate) dims: SmallVec<[i32; 8]>,
     pub(crate) kinds: SmallVec<[Kind; 4]>,
     pub(crate) consts: SmallVec<[i64; 4]>,
+    pub(crate) functions: SmallVec<[&'static Function; 2]>,
     pub(crate) memory: SmallVec<[Memory; 6]>,
     pub(crate) scalars: SmallVec<[SmallVec<[u8; 8]>; 4]>,
 }
@@ -101,6 +102,7 @@ impl Run<'_> {
             dims: &self.dims,
             kinds: &self.kinds,
             consts: &self.consts,
+            functions: &self.functions,
             memory: &self.memory,
             most_shared: match self.target {
                 Target::Record => MOST_SHARED,

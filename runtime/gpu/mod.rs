@@ -4,6 +4,7 @@
 //! vectors, where in shared memory a tile lies, what the generic types are. A [`Plan`] chooses them from the
 //! launch's dimensions and config, and prints them before the text.
 
+mod functions;
 mod kernel;
 mod launch;
 mod plan;
@@ -11,7 +12,7 @@ mod record;
 mod spread;
 mod vectors;
 
-pub use kernel::{Axis, AxisKind, Dot, Elem, Kernel, Region, Site};
+pub use kernel::{Axis, AxisKind, Dot, Elem, Function, Kernel, Region, Site};
 pub(crate) use launch::Target;
 pub use launch::{Run, Scalar};
 pub(crate) use plan::{Plan, Problem};

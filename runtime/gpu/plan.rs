@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::spread::{LANE_BITS, Spread};
-use super::{AxisKind, Kernel, Memory, PRELUDE, Region};
+use super::{AxisKind, Function, Kernel, Memory, PRELUDE, Region, functions};
 use crate::config::Config;
 use crate::device::cuda::FunctionKey;
 use crate::element::Kind;
@@ -21,6 +21,8 @@ pub(crate) struct Problem<'a> {
     pub kinds: &'a [Kind],
     /// The const parameters.
     pub consts: &'a [i64],
+    /// The `#[device]` functions that the text calls, in order.
+    pub functions: &'a [&'static Function],
     /// The tensors.
     pub memory: &'a [Memory],
     /// Shared memory that a program may have, in bytes.
@@ -147,6 +149,7 @@ impl Plan {
         for (at, offset) in self.offsets.iter().enumerate() {
             let _ = writeln!(out, "#define TW_AT_{at} {offset}");
         }
+        out.push_str(&functions::text(problem.functions));
         out.push_str("\n// --- The kernel ---\n");
         out.push_str(kernel.source);
         out
@@ -158,7 +161,9 @@ impl Plan {
         let steps = self.steps.iter().map(|step| i64::from(*step));
         let vectors = self.vectors.iter().map(|width| *width as i64);
         let kinds = problem.kinds.iter().map(|kind| *kind as i64);
-        let constants = steps.chain(evens).chain(vectors).chain(kinds).chain(problem.consts.iter().copied());
+        let functions = problem.functions.iter().map(|function| std::ptr::from_ref(*function).addr() as i64);
+        let consts = problem.consts.iter().copied();
+        let constants = steps.chain(evens).chain(vectors).chain(kinds).chain(consts).chain(functions);
         (std::ptr::from_ref(problem.kernel).addr(), constants.collect())
     }
 

@@ -272,7 +272,13 @@ impl<'a> Launch<'a> {
 
     /// The launch on a GPU, if that is where it goes: what `kernel`'s text needs besides arguments.
     #[must_use]
-    pub fn gpu(&self, kernel: &'static gpu::Kernel, kinds: &[Kind], consts: &[i64]) -> Option<gpu::Run<'_>> {
+    pub fn gpu(
+        &self,
+        kernel: &'static gpu::Kernel,
+        kinds: &[Kind],
+        consts: &[i64],
+        functions: &[&'static gpu::Function],
+    ) -> Option<gpu::Run<'_>> {
         let target = match self.cuda() {
             _ if gpu::is_recording() => gpu::Target::Record,
             Some(cuda) => gpu::Target::Cuda(cuda),
@@ -286,6 +292,7 @@ impl<'a> Launch<'a> {
             dims: (0..self.dims.len()).map(|dim| self.dim(dim)).collect(),
             kinds: SmallVec::from_slice(kinds),
             consts: SmallVec::from_slice(consts),
+            functions: SmallVec::from_slice(functions),
             memory: SmallVec::new(),
             scalars: SmallVec::new(),
         })

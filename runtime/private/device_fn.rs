@@ -3,6 +3,7 @@
 //! `#[device] fn mish(x: f32) -> f32` emits the function and an uninhabited type of the same name with
 //! this trait; a kernel's `F: Fn(f32) -> f32` is `F: DeviceFn<(f32,), Out = f32>` to its callers.
 
+use crate::gpu::Function;
 use crate::simd::{Lane, Simd};
 
 /// A tuple of scalars, and the same tuple of vectors in an instruction set.
@@ -36,6 +37,8 @@ impl<A: Lane, B: Lane, C: Lane, D: Lane> Lanes for (A, B, C, D) {
 pub trait DeviceFn<Args: Lanes> {
     /// The scalar that it gives.
     type Out: Lane;
+    /// Its text for GPUs.
+    const GPU: &'static Function;
     /// Lane by lane; on [`One`](crate::simd::One), a scalar.
     fn vector<S: Simd>(args: Args::Of<S>) -> <Self::Out as Lane>::Of<S>;
 }
