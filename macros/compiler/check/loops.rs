@@ -16,8 +16,14 @@ pub fn check_blocks(kernel: &Kernel, errors: &mut Diagnostics) {
             if !carried.contains(var) {
                 continue;
             }
-            let mut seen =
-                Seen { axis, carried: &carried, reduces: false, continues: false, vars: Vec::new() };
+            let mut seen = Seen {
+                axis,
+                var: *var,
+                carried: &carried,
+                reduces: false,
+                continues: false,
+                vars: Vec::new(),
+            };
             seen.look(kernel, *value);
             if seen.reduces && !seen.continues {
                 let (axis, var) = (&kernel.axes[axis].name, &kernel.vars[*var].name);
@@ -41,10 +47,12 @@ fn is_free_loop(kernel: &Kernel, axis: AxisId) -> bool {
 /// What an assigned value is made of.
 struct Seen<'k> {
     axis: AxisId,
+    /// What is assigned to.
+    var: VarId,
     carried: &'k [VarId],
     /// Something along the axis is reduced.
     reduces: bool,
-    /// A variable that the loop carries is in it.
+    /// What the variable was is in it.
     continues: bool,
     vars: Vec<VarId>,
 }
@@ -54,7 +62,7 @@ impl Seen<'_> {
         let op = &kernel.values[value].op;
         if let Op::Read(var) = op {
             if self.carried.contains(var) {
-                self.continues = true;
+                self.continues |= *var == self.var;
             } else if !self.vars.contains(var) {
                 self.vars.push(*var);
                 each_statement(&kernel.body, &mut |stmt, _| {
@@ -92,8 +100,10 @@ fn check_meeting_stores(kernel: &Kernel, errors: &mut Diagnostics) {
             }
             for axis in around.iter().copied().filter(|axis| is_free_loop(kernel, *axis)) {
                 let [first, second] = [earlier, index].map(|index| offset_along(kernel, index, axis));
-                let (Some(first), Some(second)) = (first, second) else { continue };
-                if kernel.same_offset(first, second) || is_length(kernel, axis, first, second) {
+                let (Some((at_first, first)), Some((at_second, second))) = (first, second) else { continue };
+                let same_place = at_first == at_second;
+                if same_place && (kernel.same_offset(first, second) || is_length(kernel, axis, first, second))
+                {
                     continue;
                 }
                 let (axis, name) = (&kernel.axes[axis].name, &kernel.params[*tensor].name);
@@ -107,13 +117,12 @@ fn check_meeting_stores(kernel: &Kernel, errors: &mut Diagnostics) {
     }
 }
 
-/// The offset at which an axis stands in an index.
-fn offset_along(kernel: &Kernel, index: &[Index], axis: AxisId) -> Option<Option<ValueId>> {
-    index
-        .iter()
-        .filter_map(|part| kernel.axis_of_index(part))
-        .find(|(a, _)| *a == axis)
-        .map(|(_, offset)| offset)
+/// Where an axis stands in an index, and at which offset.
+fn offset_along(kernel: &Kernel, index: &[Index], axis: AxisId) -> Option<(usize, Option<ValueId>)> {
+    let of_axis = |(at, part): (usize, &Index)| {
+        kernel.axis_of_index(part).filter(|(a, _)| *a == axis).map(|(_, offset)| (at, offset))
+    };
+    index.iter().enumerate().find_map(of_axis)
 }
 
 /// Whether some position holds different literals.

@@ -21,4 +21,14 @@ fn halves<M, N>(x: &Tensor<f32, (M, N)>, out: &mut Tensor<f32, (M, N)>) {
     }
 }
 
+#[kernel]
+fn turned<M, N>(x: &Tensor<f32, (M, N, N)>, out: &mut Tensor<f32, (M, N, N)>) {
+    for m in each(M) {
+        for (n, j) in (tile(N), each(N)) {
+            out[(m, n, j)] = x[(m, n, j)];
+            out[(m, j, n)] = x[(m, n, j)] * 2.0;
+        }
+    }
+}
+
 fn main() {}
