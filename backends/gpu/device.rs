@@ -61,6 +61,7 @@ fn as_kernel(device: &Device) -> Kernel {
         axes: Arena::default(),
         values: device.values.clone(),
         vars: Arena::default(),
+        names: Default::default(),
         body: Vec::new(),
     }
 }

@@ -105,7 +105,7 @@ impl Emitter<'_> {
 
     /// Brings an operand to shared memory; gives the expression that names it there.
     fn operand_in_shared(&mut self, dot: ValueId, side: &str, value: ValueId, contracted: AxisId) -> String {
-        let name = format!("{}_{side}", self.names.value(dot));
+        let name = self.names.part(dot, side);
         let order = self.shared_order(value, contracted);
         let elem = self.names.elem(self.elem(value));
         let types: Vec<String> =

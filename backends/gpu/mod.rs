@@ -158,6 +158,12 @@ impl<'k> Emitter<'k> {
         }
     }
 
+    /// The `let` that a value comes from, as a comment; none if it has no name of the user's.
+    pub fn comment(&self, value: ValueId) -> Option<String> {
+        let (name, source) = self.kernel.names.get(&value).filter(|_| self.names.is_named(value))?;
+        Some(one_line(&format!("let {name} = {source};")))
+    }
+
     /// The whole kernel.
     fn finish(&self) -> String {
         let kernel = self.kernel;
@@ -224,6 +230,18 @@ impl<'k> Emitter<'k> {
             AxisKind::Each { .. } | AxisKind::Unroll { .. } => false,
         }
     }
+}
+
+/// A comment of one line, not too long.
+fn one_line(source: &str) -> String {
+    let words: Vec<&str> = source.split_whitespace().collect();
+    let mut text = words.join(" ");
+    if let Some((at, _)) = text.char_indices().nth(100) {
+        text.truncate(at);
+        text.push('…');
+    }
+    // A backslash at the end would continue the comment.
+    format!("// {}", text.replace('\\', "/"))
 }
 
 /// Axes such that those that memory is contiguous along come last.

@@ -1,5 +1,7 @@
 //! Names in the text: the kernel's own where C++ allows.
 
+use std::collections::{HashMap, HashSet};
+
 use tilewright_compiler::ir::{AxisId, DimId, Elem, ElementBound, Kernel, ParamId, ValueId, VarId};
 
 /// The names of a kernel's things.
@@ -10,6 +12,8 @@ pub(crate) struct Names {
     params: Vec<String>,
     elements: Vec<String>,
     consts: Vec<String>,
+    values: HashMap<ValueId, String>,
+    vars: Vec<String>,
 }
 
 /// Words that the prelude or C++ has taken. Values are `v1`, variables `u1`.
@@ -170,7 +174,7 @@ fn identifier(name: &str) -> String {
             plain.push_str(&format!("u{:x}_", u32::from(c)));
         }
     }
-    let digits = |rest: &str| !rest.is_empty() && rest.chars().all(|c| c.is_ascii_digit());
+    let digits = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit());
     let numbered = plain.strip_prefix('v').is_some_and(digits) || plain.strip_prefix('u').is_some_and(digits);
     if TAKEN.contains(&&*plain)
         || numbered
@@ -196,9 +200,31 @@ impl Names {
             }
             seen
         };
+        let axes: Vec<String> = unique(kernel.axes.iter().map(|(_, axis)| axis.key.clone()).collect());
+        // One scope holds axes, what loops over them declare, variables and values.
+        let mut seen: HashSet<String> = axes.iter().cloned().collect();
+        for axis in &axes {
+            seen.extend(["first", "last", "at"].map(|part| format!("{axis}_{part}")));
+        }
+        let mut free = |name: &str, number: usize| {
+            let plain = identifier(name);
+            let name = if seen.contains(&plain) { format!("{plain}_{number}") } else { plain };
+            // A name that is taken even so falls back to a numbered one, which no user's name is.
+            seen.insert(name.clone()).then_some(name)
+        };
+        let vars = kernel
+            .vars
+            .iter()
+            .map(|(id, var)| free(&var.name.to_string(), id.at()).unwrap_or_else(|| format!("u{}", id.at())));
+        let vars = vars.collect();
+        let mut named: Vec<_> = kernel.names.iter().map(|(id, (name, _))| (id, name)).collect();
+        named.sort();
+        let values = named.into_iter().filter_map(|(id, name)| Some((*id, free(name, id.at())?))).collect();
         Names {
+            values,
+            vars,
             kernel: identifier(&kernel.name.to_string()),
-            axes: unique(kernel.axes.iter().map(|(_, axis)| axis.key.clone()).collect()),
+            axes,
             dims: unique(kernel.dims.iter().map(|(_, dim)| dim.name.to_string()).collect()),
             params: unique(kernel.params.iter().map(|(_, param)| param.name.to_string()).collect())
                 .into_iter()
@@ -226,10 +252,20 @@ impl Names {
         format!("CONST_{}", self.consts[constant.at()])
     }
     pub fn value(&self, value: ValueId) -> String {
-        format!("v{}", value.at())
+        self.values.get(&value).cloned().unwrap_or_else(|| format!("v{}", value.at()))
+    }
+
+    /// What belongs to a value: no user's name is like it.
+    pub fn part(&self, value: ValueId, part: &str) -> String {
+        format!("v{}_{part}", value.at())
+    }
+
+    /// Whether the user named it.
+    pub fn is_named(&self, value: ValueId) -> bool {
+        self.values.contains_key(&value)
     }
     pub fn var(&self, var: VarId) -> String {
-        format!("u{}", var.at())
+        self.vars[var.at()].clone()
     }
 
     /// The type of an element in memory and in tiles.

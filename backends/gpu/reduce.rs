@@ -20,7 +20,7 @@ impl Emitter<'_> {
     fn declare(&mut self, value: ValueId, elem: &str) -> String {
         let axes = self.axes_type(self.axes(value));
         let name = if self.axes(value).is_empty() {
-            format!("{}_alone", self.names.value(value))
+            self.names.part(value, "alone")
         } else {
             self.names.value(value)
         };
@@ -69,20 +69,21 @@ impl Emitter<'_> {
     fn find(&mut self, value: ValueId, combine: &str, of: ValueId, axis: AxisId) {
         let (tile, elem) = (self.tile(of), self.names.elem(self.elem(of)));
         let (from, to) = (self.axes_type(self.axes(of)), self.axes_type(self.axes(value)));
-        let (name, scratch, axis) = (self.names.value(value), self.scratch(), self.names.axis(axis));
-        self.line(format!("Tile<Found<{elem}>, {from}> {name}_all;"));
+        let (all, best) = (self.names.part(value, "all"), self.names.part(value, "best"));
+        let (scratch, axis) = (self.scratch(), self.names.axis(axis));
+        self.line(format!("Tile<Found<{elem}>, {from}> {all};"));
         self.line(format!(
-            "each({from}, i) {name}_all[i] = Found<{elem}>{{{tile}[i], {axis}.index({from}::of<Axis_{axis}>(i))}};"
+            "each({from}, i) {all}[i] = Found<{elem}>{{{tile}[i], {axis}.index({from}::of<Axis_{axis}>(i))}};"
         ));
-        self.line(format!("Tile<Found<{elem}>, {to}> {name}_best;"));
+        self.line(format!("Tile<Found<{elem}>, {to}> {best};"));
         self.line(format!(
-            "reduce<false>({name}_best, {name}_all, {axis}, Found<{elem}>{{cast<{elem}>(0.0f), -1}}, {scratch},"
+            "reduce<false>({best}, {all}, {axis}, Found<{elem}>{{cast<{elem}>(0.0f), -1}}, {scratch},"
         ));
         self.line(format!(
             "              [](Found<{elem}> a, Found<{elem}> b) {{ return {combine}(a, b); }});"
         ));
         let result = self.declare(value, "i32");
-        self.line(format!("each({to}, i) {result}[i] = {name}_best[i].index;"));
+        self.line(format!("each({to}, i) {result}[i] = {best}[i].index;"));
         self.settle(value, &result);
     }
 

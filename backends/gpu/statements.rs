@@ -236,11 +236,13 @@ impl Emitter<'_> {
             Op::Dot(lhs, rhs, axis) => {
                 let (lhs, rhs, axis) = (*lhs, *rhs, *axis);
                 self.flush();
+                self.comment(value).into_iter().for_each(|comment| self.line(comment));
                 return self.dot(value, lhs, rhs, axis);
             }
             Op::Reduce(op, of, axis) => {
                 let (op, of, axis) = (*op, *of, *axis);
                 self.flush();
+                self.comment(value).into_iter().for_each(|comment| self.line(comment));
                 self.reduce(value, op, of, axis);
                 return Ok(());
             }
@@ -256,6 +258,7 @@ impl Emitter<'_> {
                 if default.is_none() && self.is_affine(index) && !self.axes(value).is_empty() {
                     let (tensor, index) = (*tensor, index.clone());
                     self.flush_stores();
+                    self.comment(value).into_iter().for_each(|comment| self.line(comment));
                     self.load_tile(value, tensor, &index);
                     return Ok(());
                 }
@@ -280,6 +283,7 @@ impl Emitter<'_> {
         }
         if self.axes(value).is_empty() {
             let (elem, name) = (self.names.elem(self.elem(value)), self.names.value(value));
+            self.comment(value).into_iter().for_each(|comment| self.line(comment));
             let expression = self.compute(value, None);
             self.line(format!("const {elem} {name} = {expression};"));
             self.defined.insert(value);
@@ -353,7 +357,7 @@ impl Emitter<'_> {
         // A leaf: an index tile.
         self.flush();
         let (axes, elem) = (self.axes_type(self.axes(value)), self.names.elem(self.elem(value)));
-        let name = format!("{}_tile_{}", self.names.value(value), self.n_labels);
+        let name = self.names.part(value, &format!("tile_{}", self.n_labels));
         self.n_labels += 1;
         self.line(format!("Tile<{elem}, {axes}> {name};"));
         let expression = self.operand(value, Some(&self.axes(value).clone()));
@@ -385,6 +389,9 @@ impl Emitter<'_> {
                     let outside = all > inside.get(value).copied().unwrap_or(0);
                     let (name, elem) = (self.names.value(*value), self.names.elem(self.elem(*value)));
                     let expression = self.compute(*value, Some(&axes));
+                    if outside || self.escaping.contains(value) || all > 0 {
+                        lines.extend(self.comment(*value));
+                    }
                     if outside || self.escaping.contains(value) {
                         self.line(format!("Tile<{elem}, {ty}> {name};"));
                         lines.push(format!("{name}[i] = {expression};"));

@@ -143,6 +143,8 @@ pub struct Kernel {
     pub values: Arena<ValueId, Value>,
     /// All mutable variables.
     pub vars: Arena<VarId, Var>,
+    /// What `let` calls values, and the expressions there: for generated code that people read.
+    pub names: std::collections::HashMap<ValueId, (String, String)>,
     /// What the function does: `Let`s and `Assert`s over scalars, then exactly one grid
     /// [`Stmt::For`], whose loops are all parallel.
     pub body: Block,

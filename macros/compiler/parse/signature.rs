@@ -57,6 +57,7 @@ pub(crate) fn empty(name: &Ident) -> Kernel {
         axes: Arena::default(),
         values: Arena::default(),
         vars: Arena::default(),
+        names: Default::default(),
         body: Vec::new(),
     }
 }

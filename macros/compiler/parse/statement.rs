@@ -129,7 +129,13 @@ impl Lowering<'_> {
             self.fail(token.span(), "`let … else` is not in the language", "write a plain `let`");
         }
         let thing = self.expr(&init.expr);
+        let known = self.kernel.names.len();
         self.bind_pattern(&local.pat, thing, init.expr.span());
+        if self.kernel.names.len() == known + 1 {
+            let source = source(&init.expr);
+            let unsaid = self.kernel.names.values_mut().find(|(_, source)| source.is_empty());
+            unsaid.into_iter().for_each(|(_, said)| said.clone_from(&source));
+        }
     }
 
     /// Binds the names of a pattern; `span` is where the value stands.
@@ -142,6 +148,10 @@ impl Lowering<'_> {
                     } else {
                         self.snapshot(thing, span)
                     };
+                    if let Thing::Value(value) = &thing {
+                        let name = || (ident.ident.to_string(), String::new());
+                        self.kernel.names.entry(*value).or_insert_with(name);
+                    }
                     self.scopes.bind(ident.ident.to_string(), thing);
                 }
             }
@@ -460,4 +470,26 @@ fn is_compound(op: &syn::BinOp) -> bool {
             | syn::BinOp::ShlAssign(_)
             | syn::BinOp::ShrAssign(_)
     )
+}
+
+/// An expression on one line, nearly as it was written.
+fn source(expr: &syn::Expr) -> String {
+    use quote::ToTokens;
+    let mut text = expr.to_token_stream().to_string();
+    for (from, to) in [
+        (" . ", "."),
+        (" (", "("),
+        ("( ", "("),
+        (" )", ")"),
+        (" ,", ","),
+        (" :: ", "::"),
+        ("=(", "= ("),
+        (" ;", ";"),
+    ] {
+        text = text.replace(from, to);
+    }
+    for operator in ["-", "+", "*", "/", "%", "<", ">", "&", "|", "if", "in"] {
+        text = text.replace(&format!("{operator}("), &format!("{operator} ("));
+    }
+    text
 }
