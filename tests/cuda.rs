@@ -217,6 +217,35 @@ fn scalars_and_defaults_arrive() -> Outcome {
     Ok(())
 }
 
+/// `x` is read by all threads of a row and overwritten by one.
+#[kernel]
+fn scale_and_count<M, N>(x: &mut Tensor<f32, M>, y: &Tensor<f32, (M, N)>, out: &mut Tensor<f32, (M, N)>) {
+    for m in tile(M) {
+        let scale = x[m];
+        x[m] = scale + 1.0;
+        out[(m, ..)] = y[(m, ..)] * scale;
+    }
+}
+
+#[test]
+fn what_is_overwritten_in_place_was_read_by_all_threads() -> Outcome {
+    for seed in ["0", "1", "2", "3", "4", "5"] {
+        let name = "what_is_overwritten_in_place_was_read_by_all_threads";
+        if !emulator::inside(name, &[("TW_EMULATOR_SEED", seed)]) {
+            continue;
+        }
+        let mut x = Tensor::<f32>::arange(9).to(&device()?)?;
+        let y = Tensor::<f32>::full((9, 300), 2.0).to(&device()?)?;
+        let mut out = Tensor::zeros_on((9, 300), &device()?)?;
+        scale_and_count(&mut x, &y, &mut out)?;
+        let out = out.to(&Device::cpu())?.to_vec();
+        assert!(out.iter().enumerate().all(|(at, value)| *value == 2.0 * (at / 300) as f32), "{out:?}");
+        assert_eq!(x.to(&Device::cpu())?.to_vec(), (1..10).map(|i| i as f32).collect::<Vec<_>>());
+        return Ok(());
+    }
+    Ok(())
+}
+
 #[test]
 fn device_functions_of_several_modules_are_called() -> Outcome {
     if !emulator::inside("device_functions_of_several_modules_are_called", &[]) {

@@ -210,14 +210,14 @@ impl Emitter<'_> {
         self.line(format!("if ({}) args.{name}.data[{offset}] = {value};", conditions.join(" && ")));
     }
 
-    /// Whether threads may read, in another layout, what this store writes: the tensor itself, or one
+    /// Whether some thread may still have to read what this store overwrites: of the tensor itself, or of one
     /// that may be the same view.
-    pub fn must_sync(&self, stored: ParamId, axes: &AxisSet) -> bool {
+    pub fn must_sync(&self, stored: ParamId) -> bool {
         let (elem, dims) = self.tensor(stored);
         self.kernel.values.iter().any(|(_, value)| {
             let Op::Load { tensor, .. } = &value.op else { return false };
             let (other, other_dims) = self.tensor(*tensor);
-            other == elem && other_dims.len() == dims.len() && value.ty.axes != *axes
+            other == elem && other_dims.len() == dims.len()
         })
     }
 }

@@ -312,7 +312,7 @@ impl Emitter<'_> {
                 Index::Scalar(_) => {}
             }
         }
-        if self.must_sync(tensor, &axes) {
+        if self.must_sync(tensor) {
             self.flush();
             self.line("__syncthreads();");
         }

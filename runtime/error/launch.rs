@@ -107,6 +107,15 @@ pub enum LaunchError {
         /// The longest.
         most: i32,
     },
+    /// A tile is more than the threads of a GPU program hold.
+    TileTooLarge {
+        /// The kernel.
+        kernel: &'static str,
+        /// Elements that a thread would hold.
+        elements: u64,
+        /// The most.
+        most: u64,
+    },
     /// The tiles of a program need more shared memory than the GPU gives one.
     SharedMemory {
         /// The kernel.
@@ -230,6 +239,11 @@ impl fmt::Display for LaunchError {
                 f,
                 "{kernel}: {dimension} is {length}, but a GPU program holds at most {most} of a whole \
                  dimension; loop over it with tile({dimension}), or run on the CPU"
+            ),
+            LaunchError::TileTooLarge { kernel, elements, most } => write!(
+                f,
+                "{kernel}: its largest tile has {elements} elements for each thread of a GPU program, and {most} \
+                 is the most; give smaller blocks in the config, or loop over a dimension with tile()"
             ),
             LaunchError::SharedMemory { kernel, bytes, most } => write!(
                 f,

@@ -137,7 +137,8 @@ impl Run<'_> {
             bytes.put(scalar);
         }
         bytes.align(8);
-        let Ok(programs) = u32::try_from(programs) else {
+        let fits = i32::try_from(programs).is_ok();
+        let Some(programs) = u32::try_from(programs).ok().filter(|_| fits) else {
             return Err(LaunchError::TooManyPrograms { kernel: self.meta.kernel, programs }.into());
         };
         match self.target {

@@ -50,6 +50,8 @@ fn bits(n: i32) -> u32 {
 
 /// Registers that the values of a tile may take of a thread, together.
 const TILE_BITS: u32 = 12;
+/// Elements of a tile that a thread can hold; beyond that, compilers take minutes.
+const MOST_ELEMENTS: u64 = 512;
 /// Longest whole dimension that a tile can hold.
 pub(super) const MOST_BITS: u32 = 17;
 
@@ -86,10 +88,15 @@ impl Plan {
         let mut steps = steps(problem, &roles);
         loop {
             let plan = Plan::with_steps(problem, &roles, steps.clone());
-            if plan.shared <= problem.most_shared {
+            let elements = plan.elements_a_thread(kernel);
+            if plan.shared <= problem.most_shared && elements <= MOST_ELEMENTS {
                 return Ok(plan);
             }
             if !shrink(problem, &mut steps) {
+                if elements > MOST_ELEMENTS {
+                    let kernel = problem.meta.kernel;
+                    return Err(LaunchError::TileTooLarge { kernel, elements, most: MOST_ELEMENTS });
+                }
                 let (kernel, bytes) = (problem.meta.kernel, plan.shared);
                 return Err(LaunchError::SharedMemory { kernel, bytes, most: problem.most_shared });
             }
@@ -116,6 +123,13 @@ impl Plan {
         };
         let (offsets, shared) = place(problem, &widths, threads);
         Plan { steps, spreads, threads, shared, offsets, vectors }
+    }
+
+    /// How many elements a thread holds of the largest tile.
+    fn elements_a_thread(&self, kernel: &Kernel) -> u64 {
+        let registers = |axis: usize| self.spreads[axis].registers();
+        let tile = |set: &&'static [usize]| set.iter().map(|axis| registers(*axis)).sum::<u32>();
+        1u64 << kernel.together.iter().map(tile).max().unwrap_or(0).min(60)
     }
 
     /// The whole translation unit.

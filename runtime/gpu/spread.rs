@@ -41,6 +41,11 @@ impl Spread {
         Spread(spread)
     }
 
+    /// How many bits count registers.
+    pub fn registers(&self) -> u32 {
+        self.0.iter().map(|bit| u32::from(*bit == REGISTER)).sum()
+    }
+
     /// As in the text.
     pub fn text(&self) -> String {
         let bit = |bit: &i8| if *bit == REGISTER { "R".to_string() } else { bit.to_string() };

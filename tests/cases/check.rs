@@ -163,8 +163,8 @@ fn emulate<O: Outputs>(
 ) {
     let mut got = outputs.fresh();
     let (result, units) = tilewright::record(|| kernel(&mut got));
-    if let Err(Error::Launch(LaunchError::SharedMemory { .. })) = result {
-        println!("not emulated: {context}: no GPU has the shared memory for these blocks");
+    if let Err(Error::Launch(LaunchError::SharedMemory { .. } | LaunchError::TileTooLarge { .. })) = result {
+        println!("not emulated: {context}: no GPU has room for these blocks");
         return;
     }
     if let Err(error) = result {
