@@ -144,3 +144,26 @@ fn blocks_beyond_the_dimensions_are_cut_to_them() {
     linear_gelu(&x, &w, &b, &mut same).unwrap();
     close(&out, &same.to_vec(), 1e-6);
 }
+
+#[kernels]
+mod constants {
+    use tilewright::prelude::*;
+
+    const BLOCK: usize = 8;
+
+    /// How long the blocks are: the pinned size, but for the last one.
+    #[kernel]
+    pub fn lengths<M>(out: &mut Tensor<i32, M>) {
+        for m in tile(M).block(BLOCK * 2) {
+            out[m] = full::<i32>(m, m.len());
+        }
+    }
+}
+
+#[test]
+fn a_constant_of_the_module_pins_a_block() {
+    let mut out = Tensor::zeros(40);
+    constants::lengths(&mut out).unwrap();
+    let expected: Vec<i32> = [vec![16; 32], vec![8; 8]].concat();
+    assert_eq!(out.to_vec(), expected);
+}

@@ -2,7 +2,9 @@
 //! being accumulated must not be stored.
 
 use crate::diagnostics::Diagnostics;
-use crate::ir::{AxisId, AxisKind, Block, Index, Kernel, Literal, Op, ParamId, Stmt, ValueId, VarId};
+use crate::ir::{
+    AxisId, AxisKind, BinaryOp, Block, Index, Kernel, Literal, Op, ParamId, Stmt, ValueId, VarId,
+};
 use crate::walk::each_statement;
 use proc_macro2::Span;
 
@@ -22,15 +24,26 @@ pub fn check_blocks(kernel: &Kernel, errors: &mut Diagnostics) {
                 carried: &carried,
                 reduces: false,
                 continues: false,
+                varies: false,
                 vars: Vec::new(),
             };
             seen.look(kernel, *value);
+            let name = &kernel.vars[*var].name;
+            let along = &kernel.axes[axis].name;
+            let span = kernel.values[*value].span;
             if seen.reduces && !seen.continues {
-                let (axis, var) = (&kernel.axes[axis].name, &kernel.vars[*var].name);
                 errors.error(
-                    kernel.values[*value].span,
-                    format!("{var} keeps what the last block of {axis} gave: it depends on the block size"),
-                    format!("combine it with what it was, as in `{var} = max({var}, …)`, or pin the block: `.block(64)`"),
+                    span,
+                    format!("{name} keeps what the last block of {along} gave: it depends on the block size"),
+                    format!(
+                        "combine it with what it was, as in `{name} = max({name}, …)`, or pin the block: `.block(64)`"
+                    ),
+                );
+            } else if seen.continues && !seen.varies && counts(kernel, *value) {
+                errors.error(
+                    span,
+                    format!("{name} changes once a block of {along}: it depends on the block size"),
+                    format!("use `{along}.index()` or `{along}.len()`, loop with `each`, or pin the block: `.block(64)`"),
                 );
             }
         }
@@ -54,6 +67,8 @@ struct Seen<'k> {
     reduces: bool,
     /// What the variable was is in it.
     continues: bool,
+    /// Something that may differ from turn to turn is in it.
+    varies: bool,
     vars: Vec<VarId>,
 }
 
@@ -63,6 +78,7 @@ impl Seen<'_> {
         if let Op::Read(var) = op {
             if self.carried.contains(var) {
                 self.continues |= *var == self.var;
+                self.varies |= *var != self.var;
             } else if !self.vars.contains(var) {
                 self.vars.push(*var);
                 each_statement(&kernel.body, &mut |stmt, _| {
@@ -74,12 +90,34 @@ impl Seen<'_> {
                 });
             }
         }
+        let is_fixed = matches!(
+            op,
+            Op::Read(_)
+                | Op::Literal(_)
+                | Op::Dim(_)
+                | Op::Param(_)
+                | Op::Const(_)
+                | Op::Broadcast(_)
+                | Op::Unary(..)
+                | Op::Binary(..)
+                | Op::Cast(_)
+        );
+        self.varies |= !is_fixed || kernel.values[value].ty.axes.contains(self.axis);
         let reduced = op.reduction().map(|(_, axis)| axis);
         let contracted = if let Op::Dot(_, _, axis) = op { Some(*axis) } else { None };
         self.reduces |= [reduced, contracted].contains(&Some(self.axis));
         for operand in op.operands() {
             self.look(kernel, operand);
         }
+    }
+}
+
+/// Whether doing it twice differs from doing it once.
+fn counts(kernel: &Kernel, value: ValueId) -> bool {
+    match &kernel.values[value].op {
+        Op::Binary(op, ..) => !matches!(op, BinaryOp::Max | BinaryOp::Min | BinaryOp::And | BinaryOp::Or),
+        Op::Cast(of) => counts(kernel, *of),
+        _ => false,
     }
 }
 

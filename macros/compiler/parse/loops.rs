@@ -268,19 +268,34 @@ impl Lowering<'_> {
     }
 
     fn whole_number(&mut self, expr: &syn::Expr, help: &str) -> Option<i32> {
-        match self.expr(expr) {
-            Thing::Number(Number::Int(int), span) => match i32::try_from(int) {
-                Ok(int) => Some(int),
-                Err(_) => {
-                    self.fail(span, format!("{int} does not fit in an i32"), "use a smaller number");
-                    None
-                }
-            },
-            Thing::Poison => None,
-            _ => {
-                self.fail(expr.span(), "this is not a number that is known while the kernel is built", help);
-                None
-            }
+        let known = match self.expr(expr) {
+            Thing::Number(Number::Int(int), _) => i64::try_from(int).ok(),
+            Thing::Value(value) => self.known_int(value),
+            Thing::Poison => return None,
+            _ => None,
+        };
+        let Some(int) = known else {
+            self.fail(expr.span(), "this is not a number that is known while the kernel is built", help);
+            return None;
+        };
+        let narrow = i32::try_from(int).ok();
+        if narrow.is_none() {
+            self.fail(expr.span(), format!("{int} does not fit in an i32"), "use a smaller number");
+        }
+        narrow
+    }
+
+    /// An integer made of literals and the module's constants.
+    fn known_int(&self, value: ValueId) -> Option<i64> {
+        let known = |value: &ValueId| self.known_int(*value);
+        match &self.kernel.values[value].op {
+            Op::Literal(Literal::Int(int)) => Some(*int),
+            Op::Cast(of) => known(of),
+            Op::Binary(BinaryOp::Add, lhs, rhs) => known(lhs)?.checked_add(known(rhs)?),
+            Op::Binary(BinaryOp::Sub, lhs, rhs) => known(lhs)?.checked_sub(known(rhs)?),
+            Op::Binary(BinaryOp::Mul, lhs, rhs) => known(lhs)?.checked_mul(known(rhs)?),
+            Op::Binary(BinaryOp::Div, lhs, rhs) => known(lhs)?.checked_div(known(rhs)?),
+            _ => None,
         }
     }
 
