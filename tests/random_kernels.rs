@@ -1,4 +1,8 @@
-//! Random kernels for about a second: every instruction set of this machine equals the reference.
+//! Random kernels for about a second: every instruction set of this machine equals the reference, and so does
+//! their GPU text under emulation.
+
+#[path = "emulator/mod.rs"]
+mod emulator;
 
 use std::time::{Duration, Instant};
 use tilewright::prelude::*;
@@ -38,6 +42,68 @@ fn close(a: &Tensor<f32>, b: &Tensor<f32>) -> bool {
     a.to_vec().into_iter().zip(b.to_vec()).all(near)
 }
 
+/// Inputs of a kernel.
+struct Inputs {
+    m: usize,
+    n: usize,
+    k: usize,
+    x: Tensor<f32>,
+    y: Tensor<bf16>,
+    v: Tensor<f32>,
+    u: Tensor<f32>,
+    w: Tensor<f32>,
+    i: Tensor<i32>,
+}
+
+impl Inputs {
+    fn new(random: &mut Random) -> Inputs {
+        let (m, n, k) = (random.length(), random.length(), random.length());
+        let x = matrix(random, m, n);
+        let y = Tensor::<bf16>::from_fn((m, n), |_| bf16::from_f32(random.unit()));
+        let v = Tensor::<f32>::from_fn(n, |_| random.unit());
+        let (u, w) = (matrix(random, m, k), matrix(random, k, n));
+        let i = Tensor::<i32>::from_fn((m, n), |_| random.below(40) as i32 - 20);
+        Inputs { m, n, k, x, y, v, u, w, i }
+    }
+
+    fn fresh(&self, device: &Device) -> Result<(Tensor<f32>, Tensor<f32>), Error> {
+        Ok((Tensor::zeros_on((self.m, self.n), device)?, Tensor::zeros_on(self.m, device)?))
+    }
+
+    fn run(
+        &self,
+        kernel: Run,
+        config: &Config,
+        device: &Device,
+    ) -> Result<(Tensor<f32>, Tensor<f32>), Error> {
+        let (mut out, mut row) = self.fresh(device)?;
+        let Inputs { x, y, v, u, w, i, .. } = self;
+        let (x, y, v) = (x.to(device)?, y.to(device)?, v.to(device)?);
+        let (u, w, i) = (u.to(device)?, w.to(device)?, i.to(device)?);
+        kernel(config, &x, &y, &v, &u, &w, &i, &mut out, &mut row)?;
+        Ok((out.to(&Device::cpu())?, row.to(&Device::cpu())?))
+    }
+}
+
+#[test]
+fn random_kernels_on_a_gpu_equal_the_reference() {
+    for seed in ["0", "3"] {
+        if !emulator::inside("random_kernels_on_a_gpu_equal_the_reference", &[("TW_EMULATOR_SEED", seed)]) {
+            continue;
+        }
+        let device = Device::cuda(0).expect("the emulated GPU is there");
+        let mut random = Random(11);
+        for (name, run, reference) in KERNELS {
+            let inputs = Inputs::new(&mut random);
+            let (m, n, k) = (inputs.m, inputs.n, inputs.k);
+            let wanted = inputs.run(*reference, &Config::new(), &Device::cpu()).expect("the reference runs");
+            let got = inputs.run(*run, &Config::new(), &device).expect("the kernel runs");
+            assert!(close(&got.0, &wanted.0) && close(&got.1, &wanted.1), "{name} with M={m} N={n} K={k}");
+        }
+        return;
+    }
+}
+
 #[test]
 fn random_kernels_equal_the_reference() {
     let started = Instant::now();
@@ -46,19 +112,13 @@ fn random_kernels_equal_the_reference() {
     while started.elapsed() < Duration::from_secs(1) || ran < KERNELS.len() {
         let (name, run, reference) = KERNELS[ran % KERNELS.len()];
         ran += 1;
-        let (m, n, k) = (random.length(), random.length(), random.length());
-        let x = matrix(&mut random, m, n);
-        let y = Tensor::<bf16>::from_fn((m, n), |_| bf16::from_f32(random.unit()));
-        let v = Tensor::<f32>::from_fn(n, |_| random.unit());
-        let (u, w) = (matrix(&mut random, m, k), matrix(&mut random, k, n));
-        let i = Tensor::<i32>::from_fn((m, n), |_| random.below(40) as i32 - 20);
-        let fresh = || (Tensor::<f32>::zeros((m, n)), Tensor::<f32>::zeros(m));
-        let (mut out, mut row) = fresh();
-        reference(&Config::new(), &x, &y, &v, &u, &w, &i, &mut out, &mut row).expect("the reference runs");
+        let inputs = Inputs::new(&mut random);
+        let (m, n, k) = (inputs.m, inputs.n, inputs.k);
+        let cpu = Device::cpu();
+        let (out, row) = inputs.run(reference, &Config::new(), &cpu).expect("the reference runs");
         for set in InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {
-            let (mut got, mut got_row) = fresh();
             let config = Config::new().instruction_set(set);
-            run(&config, &x, &y, &v, &u, &w, &i, &mut got, &mut got_row).expect("the kernel runs");
+            let (got, got_row) = inputs.run(run, &config, &cpu).expect("the kernel runs");
             assert!(
                 close(&got, &out) && close(&got_row, &row),
                 "{name} on {} with M={m} N={n} K={k}",

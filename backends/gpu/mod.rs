@@ -143,6 +143,9 @@ impl<'k> Emitter<'k> {
             sets.push(axes.clone());
         }
         let mut name = String::from("Axes");
+        if axes.is_empty() {
+            name.push_str("_none");
+        }
         for axis in self.ordered(axes) {
             name.push('_');
             name.push_str(&self.names.axis(axis));
