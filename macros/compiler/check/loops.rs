@@ -114,11 +114,12 @@ impl Seen<'_> {
 
 /// Whether doing it twice differs from doing it once.
 fn counts(kernel: &Kernel, value: ValueId) -> bool {
-    match &kernel.values[value].op {
-        Op::Binary(op, ..) => !matches!(op, BinaryOp::Max | BinaryOp::Min | BinaryOp::And | BinaryOp::Or),
-        Op::Cast(of) => counts(kernel, *of),
-        _ => false,
+    let op = &kernel.values[value].op;
+    if let Op::Cast(of) = op {
+        return counts(kernel, *of);
     }
+    let Op::Binary(op, ..) = op else { return false };
+    !matches!(op, BinaryOp::Max | BinaryOp::Min | BinaryOp::And | BinaryOp::Or)
 }
 
 /// Two stores to one tensor under a free loop, apart by different offsets along it, may write one element in

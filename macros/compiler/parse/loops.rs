@@ -269,7 +269,7 @@ impl Lowering<'_> {
 
     fn whole_number(&mut self, expr: &syn::Expr, help: &str) -> Option<i32> {
         let known = match self.expr(expr) {
-            Thing::Number(Number::Int(int), _) => i64::try_from(int).ok(),
+            Thing::Number(Number::Int(int), _) => Some(int),
             Thing::Value(value) => self.known_int(value),
             Thing::Poison => return None,
             _ => None,
