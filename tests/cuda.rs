@@ -246,6 +246,52 @@ fn what_is_overwritten_in_place_was_read_by_all_threads() -> Outcome {
     Ok(())
 }
 
+#[kernel]
+fn part_of_product<M, N, K>(
+    x: &Tensor<f16, (M, K)>,
+    w: &Tensor<f16, (N, K)>,
+    out: &mut Tensor<f32, (M, N)>,
+    limit: usize,
+) {
+    for (m, n) in tile((M, N)) {
+        let mut acc = zeros::<f32>((m, n));
+        for k in tile(K, 0..limit) {
+            acc += dot(x[(m, k)], w[(n, k)], k);
+        }
+        out[(m, n)] = acc;
+    }
+}
+
+#[kernel]
+fn part_of_copy<M, K>(x: &Tensor<f16, (M, K)>, out: &mut Tensor<f16, (M, K)>, limit: usize) {
+    for m in tile(M) {
+        for k in tile(K, 0..limit) {
+            out[(m, k)] = x[(m, k)];
+        }
+    }
+}
+
+#[test]
+fn loops_over_a_part_stop_at_its_end_whatever_the_vectors() -> Outcome {
+    if !emulator::inside("loops_over_a_part_stop_at_its_end_whatever_the_vectors", &[]) {
+        return Ok(());
+    }
+    let device = device()?;
+    let full = |rows, columns| Tensor::full((rows, columns), f16::from_f32(1.0)).to(&device);
+    let (x, w) = (full(20, 64)?, full(24, 64)?);
+    for limit in [0, 1, 5, 8, 13, 33, 64] {
+        let mut out = Tensor::zeros_on((20, 24), &device)?;
+        part_of_product(&x, &w, &mut out, limit)?;
+        assert_eq!(out.to(&Device::cpu())?.to_vec(), vec![limit as f32; 20 * 24]);
+        let mut copy = Tensor::zeros_on((20, 64), &device)?;
+        part_of_copy(&x, &mut copy, limit)?;
+        let copy = copy.to(&Device::cpu())?.cast::<f32>()?;
+        let expected = |at: usize| if at % 64 < limit { 1.0 } else { 0.0 };
+        assert!(copy.to_vec().into_iter().enumerate().all(|(at, value)| value == expected(at)), "{limit}");
+    }
+    Ok(())
+}
+
 #[test]
 fn device_functions_of_several_modules_are_called() -> Outcome {
     if !emulator::inside("device_functions_of_several_modules_are_called", &[]) {

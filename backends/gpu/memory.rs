@@ -36,8 +36,12 @@ impl Emitter<'_> {
     /// tile's last axis.
     pub fn site(&mut self, tensor: ParamId, index: &[Index], last: Option<AxisId>) -> String {
         let Some(Index::Axis { axis, offset: None }) = index.last() else { return "1".into() };
-        let starts_anywhere = matches!(self.kernel.axes[*axis].kind, AxisKind::Tile { begin: Some(_), .. });
-        if last != Some(*axis) || starts_anywhere {
+        // Where a loop runs over a part, the last vector would reach beyond it.
+        let is_part = match &self.kernel.axes[*axis].kind {
+            AxisKind::Tile { begin, end, .. } => begin.is_some() || end.is_some(),
+            AxisKind::Whole { .. } | AxisKind::Each { .. } | AxisKind::Unroll { .. } => false,
+        };
+        if last != Some(*axis) || is_part {
             return "1".into();
         }
         let site = Site { tensor: self.tensor_number(tensor), axis: *axis };
