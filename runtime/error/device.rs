@@ -51,6 +51,11 @@ pub enum DeviceError {
         /// What the driver says about it.
         text: String,
     },
+    /// No GPU architecture that kernels are compiled for.
+    Architecture {
+        /// The name that was given.
+        name: String,
+    },
     /// The compiler of kernels is not there.
     NoCompiler {
         /// The names it was looked for under.
@@ -94,6 +99,11 @@ impl fmt::Display for DeviceError {
                 }
                 Ok(())
             }
+            DeviceError::Architecture { name } => write!(
+                f,
+                "`{name}` is no GPU architecture that kernels are compiled for: write sm_80 or a later one, or \
+                 gfx90a, gfx942, gfx1100, gfx1201 and the like"
+            ),
             DeviceError::NoCompiler { libraries } => write!(
                 f,
                 "no library of NVRTC loads ({}); install the CUDA toolkit's NVRTC, which compiles kernels at \

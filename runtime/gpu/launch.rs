@@ -2,15 +2,12 @@
 
 use smallvec::SmallVec;
 
-use super::{Function, Kernel, Memory, Plan, Problem, record};
+use super::{Architecture, Function, Kernel, Memory, Plan, Problem, record};
 use crate::config::Config;
 use crate::device::cuda::Cuda;
 use crate::element::Kind;
 use crate::error::{Error, LaunchError};
 use crate::launch::{Meta, View};
-
-/// Shared memory of a program on the H100; what a recorded launch plans for.
-const MOST_SHARED: u32 = 227 * 1024;
 
 /// A launch whose arguments are being collected.
 pub struct Run<'l> {
@@ -29,7 +26,7 @@ pub struct Run<'l> {
 /// Where a launch goes.
 pub(crate) enum Target {
     /// Nowhere: its text is kept.
-    Record,
+    Record(Architecture),
     /// To a GPU.
     Cuda(&'static Cuda),
 }
@@ -104,8 +101,12 @@ impl Run<'_> {
             consts: &self.consts,
             functions: &self.functions,
             memory: &self.memory,
+            architecture: match self.target {
+                Target::Record(architecture) => architecture,
+                Target::Cuda(cuda) => cuda.architecture(),
+            },
             most_shared: match self.target {
-                Target::Record => MOST_SHARED,
+                Target::Record(architecture) => architecture.most_shared(),
                 Target::Cuda(cuda) => cuda.most_shared(),
             },
         };
@@ -142,9 +143,10 @@ impl Run<'_> {
             return Err(LaunchError::TooManyPrograms { kernel: self.meta.kernel, programs }.into());
         };
         match self.target {
-            Target::Record => {
+            Target::Record(architecture) => {
                 record::keep(record::Unit {
                     kernel: self.kernel.name.to_string(),
+                    architecture,
                     text: plan.text(&problem),
                     threads: plan.threads,
                     shared: plan.shared,

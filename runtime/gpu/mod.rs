@@ -4,6 +4,7 @@
 //! vectors, where in shared memory a tile lies, what the generic types are. A [`Plan`] chooses them from the
 //! launch's dimensions and config, and prints them before the text.
 
+mod architecture;
 mod functions;
 mod kernel;
 mod launch;
@@ -12,11 +13,13 @@ mod record;
 mod spread;
 mod vectors;
 
+pub use architecture::Architecture;
+pub(crate) use architecture::Matrix;
 pub use kernel::{Axis, AxisKind, Dot, Elem, Function, Kernel, Region, Site};
 pub(crate) use launch::Target;
 pub use launch::{Run, Scalar};
 pub(crate) use plan::{Plan, Problem};
-pub(crate) use record::is_recording;
+pub(crate) use record::recording;
 pub use record::{Unit, record};
 pub(crate) use vectors::Memory;
 

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::spread::{LANE_BITS, Spread};
-use super::{AxisKind, Function, Kernel, Memory, PRELUDE, Region, functions};
+use super::{Architecture, AxisKind, Function, Kernel, Memory, PRELUDE, Region, functions};
 use crate::config::Config;
 use crate::device::cuda::FunctionKey;
 use crate::element::Kind;
@@ -25,6 +25,8 @@ pub(crate) struct Problem<'a> {
     pub functions: &'a [&'static Function],
     /// The tensors.
     pub memory: &'a [Memory],
+    /// What the text is for.
+    pub architecture: Architecture,
     /// Shared memory that a program may have, in bytes.
     pub most_shared: u32,
 }
@@ -135,7 +137,8 @@ impl Plan {
     /// The whole translation unit.
     pub fn text(&self, problem: &Problem<'_>) -> String {
         let kernel = problem.kernel;
-        let mut out = format!("#define TW_THREADS {}\n", self.threads);
+        let mut out = problem.architecture.definition();
+        let _ = writeln!(out, "#define TW_THREADS {}", self.threads);
         for part in PRELUDE {
             out.push_str(part);
         }

@@ -2,11 +2,15 @@
 
 use std::cell::RefCell;
 
+use super::Architecture;
+
 /// The text of one launch, complete: what a compiler takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unit {
     /// The entry point.
     pub kernel: String,
+    /// What it is for.
+    pub architecture: Architecture,
     /// The translation unit.
     pub text: String,
     /// Threads of a program.
@@ -19,12 +23,18 @@ pub struct Unit {
     pub arguments: Vec<u8>,
 }
 
+/// What a recording has so far.
+struct Kept {
+    architecture: Architecture,
+    units: Vec<Unit>,
+}
+
 thread_local! {
-    static KEPT: RefCell<Option<Vec<Unit>>> = const { RefCell::new(None) };
+    static KEPT: RefCell<Option<Kept>> = const { RefCell::new(None) };
 }
 
 /// Runs `calls` so that the kernels launched by it on this thread compute nothing, and gives their texts
-/// for a GPU, in order. Tensors may live anywhere; their alignment, strides and lengths count.
+/// for an architecture, in order. Tensors may live anywhere; their alignment, strides and lengths count.
 ///
 /// ```
 /// use tilewright::prelude::*;
@@ -38,27 +48,27 @@ thread_local! {
 ///
 /// let x = Tensor::from_vec(100, vec![1.0f32; 100])?;
 /// let mut out = Tensor::zeros(100);
-/// let (result, units) = tilewright::record(|| double(&x, &mut out));
+/// let (result, units) = tilewright::record("sm_90a".parse()?, || double(&x, &mut out));
 /// result?;
 /// assert!(units[0].text.contains("double"));
 /// # Ok::<(), Error>(())
 /// ```
-pub fn record<R>(calls: impl FnOnce() -> R) -> (R, Vec<Unit>) {
-    let before = KEPT.replace(Some(Vec::new()));
+pub fn record<R>(architecture: Architecture, calls: impl FnOnce() -> R) -> (R, Vec<Unit>) {
+    let before = KEPT.replace(Some(Kept { architecture, units: Vec::new() }));
     let result = calls();
-    let units = KEPT.replace(before).unwrap_or_default();
+    let units = KEPT.replace(before).map_or(Vec::new(), |kept| kept.units);
     (result, units)
 }
 
-/// Whether this thread records.
-pub(crate) fn is_recording() -> bool {
-    KEPT.with_borrow(Option::is_some)
+/// What this thread records for.
+pub(crate) fn recording() -> Option<Architecture> {
+    KEPT.with_borrow(|kept| Some(kept.as_ref()?.architecture))
 }
 
 pub(super) fn keep(unit: Unit) {
     KEPT.with_borrow_mut(|kept| {
         if let Some(kept) = kept {
-            kept.push(unit);
+            kept.units.push(unit);
         }
     });
 }

@@ -279,10 +279,10 @@ impl<'a> Launch<'a> {
         consts: &[i64],
         functions: &[&'static gpu::Function],
     ) -> Option<gpu::Run<'_>> {
-        let target = match self.cuda() {
-            _ if gpu::is_recording() => gpu::Target::Record,
-            Some(cuda) => gpu::Target::Cuda(cuda),
-            None => return None,
+        let target = match (gpu::recording(), self.cuda()) {
+            (Some(architecture), _) => gpu::Target::Record(architecture),
+            (None, Some(cuda)) => gpu::Target::Cuda(cuda),
+            (None, None) => return None,
         };
         Some(gpu::Run {
             kernel,
@@ -303,7 +303,7 @@ impl<'a> Launch<'a> {
     /// # Errors
     /// It does.
     pub fn no_gpu(&self, reason: &'static str) -> Result<(), Error> {
-        if gpu::is_recording() || self.cuda().is_some() {
+        if gpu::recording().is_some() || self.cuda().is_some() {
             return Err(LaunchError::NoGpuForm { kernel: self.meta.kernel, reason }.into());
         }
         Ok(())

@@ -162,7 +162,7 @@ fn emulate<O: Outputs>(
     kernel: &dyn Fn(&mut O) -> Result<(), Error>,
 ) {
     let mut got = outputs.fresh();
-    let (result, units) = tilewright::record(|| kernel(&mut got));
+    let (result, units) = tilewright::record(emulated::architecture(), || kernel(&mut got));
     if let Err(Error::Launch(LaunchError::SharedMemory { .. } | LaunchError::TileTooLarge { .. })) = result {
         println!("not emulated: {context}: no GPU has room for these blocks");
         return;

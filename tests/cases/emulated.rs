@@ -7,10 +7,16 @@ use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ptr::null_mut;
 use std::sync::{Mutex, OnceLock};
-use tilewright::Unit;
+use tilewright::{Architecture, Unit};
 
 /// Launches of a kernel that are taken, at most.
 const LAUNCHES: usize = 4;
+
+/// The GPU that is emulated: `TILEWRIGHT_ARCHITECTURE`.
+pub fn architecture() -> Architecture {
+    let name = std::env::var("TILEWRIGHT_ARCHITECTURE").unwrap_or_else(|_| "sm_80".into());
+    name.parse().expect("TILEWRIGHT_ARCHITECTURE is an architecture")
+}
 
 /// Whether there is an emulator.
 pub fn is_there() -> bool {

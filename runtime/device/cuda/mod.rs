@@ -16,6 +16,7 @@ use compiler::Compiler;
 use driver::{Address, Driver, Handle};
 
 use crate::error::{DeviceError, Error};
+use crate::gpu::Architecture;
 use crate::launch::Meta;
 
 /// A device.
@@ -156,10 +157,9 @@ impl Cuda {
         self.most_shared
     }
 
-    /// As compilers name it: `sm_90a`.
-    fn architecture(&self) -> String {
-        let special = if [90, 100, 120].contains(&self.capability) { "a" } else { "" };
-        format!("sm_{}{special}", self.capability)
+    /// What kernels are compiled for.
+    pub fn architecture(&self) -> Architecture {
+        Architecture::cuda(u32::try_from(self.capability).unwrap_or(0))
     }
 
     /// Zeroed memory.
@@ -293,7 +293,7 @@ impl Cuda {
     }
 
     fn cubin(&self, kernel: &str, text: &str) -> Result<Vec<u8>, DeviceError> {
-        let architecture = self.architecture();
+        let architecture = self.architecture().to_string();
         let compiler = Compiler::get()?;
         let version = format!("{:?} {}", compiler.version(), env!("CARGO_PKG_VERSION"));
         let parts = [text, &architecture, &version];
