@@ -7,7 +7,7 @@ mod emulator;
 use std::fmt::Debug;
 
 use tilewright::prelude::*;
-use tilewright::{DeviceError, Element, LaunchError, TensorError};
+use tilewright::{DeviceError, Element, LaunchError, Platform, TensorError};
 
 #[kernel]
 fn softmax<T: Float, M, N>(x: &Tensor<T, (M, N)>, out: &mut Tensor<T, (M, N)>) {
@@ -335,7 +335,10 @@ fn devices_that_are_not_there_and_memory_that_is_full_are_errors() -> Outcome {
     if !emulator::inside("devices_that_are_not_there_and_memory_that_is_full_are_errors", &memory) {
         return Ok(());
     }
-    assert_eq!(Device::cuda(7).unwrap_err(), Error::Device(DeviceError::NoDevice { ordinal: 7, count: 1 }));
+    assert_eq!(
+        Device::cuda(7).unwrap_err(),
+        Error::Device(DeviceError::NoDevice { platform: Platform::Cuda, ordinal: 7, count: 1 })
+    );
     let error = Tensor::<f32>::zeros_on(1_000_000, &device()?).map(drop).unwrap_err();
     assert!(matches!(error, Error::Device(DeviceError::OutOfMemory { bytes: 4_000_000, .. })), "{error}");
     // What is dropped can be had again.

@@ -1,14 +1,19 @@
 //! Where tensors live and kernels run.
 
 pub(crate) mod cpu;
-pub(crate) mod cuda;
+mod cuda;
+pub(crate) mod gpu;
+mod platform;
+mod rocm;
 
 use std::fmt;
+use std::str::FromStr;
 
 pub use cpu::set_threads;
-use cuda::Cuda;
+use gpu::Gpu;
+pub use platform::Platform;
 
-use crate::error::{Error, LaunchError};
+use crate::error::{DeviceError, Error, LaunchError};
 use crate::simd::InstructionSet;
 
 /// A device: the CPU, or a GPU.
@@ -24,7 +29,7 @@ pub struct Device(Kind);
 #[derive(Clone, Copy)]
 enum Kind {
     Cpu,
-    Cuda(&'static Cuda),
+    Gpu(&'static Gpu),
 }
 
 impl Device {
@@ -51,7 +56,24 @@ impl Device {
     /// # Errors
     /// The driver's library is not installed or too old, there is no such device, or the driver fails.
     pub fn cuda(ordinal: usize) -> Result<Device, Error> {
-        Ok(Device(Kind::Cuda(Cuda::get(ordinal)?)))
+        Ok(Device(Kind::Gpu(Gpu::get(Platform::Cuda, ordinal)?)))
+    }
+
+    /// The AMD GPU of a number, from 0, through ROCm. It is opened once and stays until the process ends.
+    ///
+    /// ```
+    /// use tilewright::Device;
+    /// match Device::rocm(0) {
+    ///     Ok(device) => println!("{device}"),
+    ///     Err(error) => println!("no GPU here: {error}"),
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// ROCm is not installed or too old, there is no such device, kernels are not compiled for its
+    /// architecture, or a call fails.
+    pub fn rocm(ordinal: usize) -> Result<Device, Error> {
+        Ok(Device(Kind::Gpu(Gpu::get(Platform::Rocm, ordinal)?)))
     }
 
     /// Waits until all kernels launched on the device have ended. On the CPU they have.
@@ -66,18 +88,18 @@ impl Device {
     pub fn synchronize(&self) -> Result<(), Error> {
         match self.0 {
             Kind::Cpu => Ok(()),
-            Kind::Cuda(cuda) => cuda.synchronize(),
+            Kind::Gpu(gpu) => gpu.synchronize(),
         }
     }
 
-    pub(crate) fn of(cuda: &'static Cuda) -> Device {
-        Device(Kind::Cuda(cuda))
+    pub(crate) fn of(gpu: &'static Gpu) -> Device {
+        Device(Kind::Gpu(gpu))
     }
 
-    pub(crate) fn cuda_device(&self) -> Option<&'static Cuda> {
+    pub(crate) fn gpu(&self) -> Option<&'static Gpu> {
         match self.0 {
             Kind::Cpu => None,
-            Kind::Cuda(cuda) => Some(cuda),
+            Kind::Gpu(gpu) => Some(gpu),
         }
     }
 
@@ -113,8 +135,8 @@ impl PartialEq for Device {
     fn eq(&self, other: &Device) -> bool {
         match (self.0, other.0) {
             (Kind::Cpu, Kind::Cpu) => true,
-            (Kind::Cuda(a), Kind::Cuda(b)) => std::ptr::eq(a, b),
-            (Kind::Cpu, Kind::Cuda(_)) | (Kind::Cuda(_), Kind::Cpu) => false,
+            (Kind::Gpu(a), Kind::Gpu(b)) => std::ptr::eq(a, b),
+            (Kind::Cpu, Kind::Gpu(_)) | (Kind::Gpu(_), Kind::Cpu) => false,
         }
     }
 }
@@ -123,7 +145,31 @@ impl Eq for Device {}
 
 impl std::hash::Hash for Device {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.cuda_device().map(Cuda::ordinal).hash(state);
+        self.gpu().map(|gpu| (gpu.platform(), gpu.ordinal())).hash(state);
+    }
+}
+
+impl FromStr for Device {
+    type Err = Error;
+
+    /// `cpu`, `cuda`, `cuda:1`, `rocm`, `rocm:1`: what `{:?}` prints, and without a number the first.
+    ///
+    /// ```
+    /// use tilewright::Device;
+    /// assert_eq!("cpu".parse(), Ok(Device::cpu()));
+    /// assert!("gpu".parse::<Device>().unwrap_err().to_string().contains("`gpu` is no device"));
+    /// ```
+    ///
+    /// # Errors
+    /// No device has this name, or what [`Device::cuda`] or [`Device::rocm`] says.
+    fn from_str(name: &str) -> Result<Device, Error> {
+        let (kind, ordinal) = name.split_once(':').unwrap_or((name, "0"));
+        match (kind, ordinal.parse()) {
+            ("cpu", _) if kind == name => Ok(Device::cpu()),
+            ("cuda", Ok(ordinal)) => Device::cuda(ordinal),
+            ("rocm", Ok(ordinal)) => Device::rocm(ordinal),
+            _ => Err(DeviceError::Name { name: name.to_string() }.into()),
+        }
     }
 }
 
@@ -131,15 +177,15 @@ impl fmt::Debug for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Kind::Cpu => f.write_str("cpu"),
-            Kind::Cuda(cuda) => write!(f, "cuda:{}", cuda.ordinal()),
+            Kind::Gpu(gpu) => gpu.fmt(f),
         }
     }
 }
 
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Kind::Cuda(cuda) = self.0 {
-            return cuda.fmt(f);
+        if let Kind::Gpu(gpu) = self.0 {
+            return gpu.fmt(f);
         }
         let name = "cpu";
         match (self.instruction_set(), self.threads()) {

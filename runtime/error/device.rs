@@ -2,11 +2,13 @@
 
 use std::fmt;
 
+use crate::device::Platform;
+
 /// What a GPU, its driver or its compiler refuses.
 ///
 /// ```
-/// use tilewright::DeviceError;
-/// let error = DeviceError::NoDevice { ordinal: 3, count: 1 };
+/// use tilewright::{DeviceError, Platform};
+/// let error = DeviceError::NoDevice { platform: Platform::Cuda, ordinal: 3, count: 1 };
 /// assert_eq!(error.to_string(), "there is no CUDA device 3: the driver finds 1; choose a number below that");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +16,8 @@ use std::fmt;
 pub enum DeviceError {
     /// The driver's library is not there.
     NoDriver {
+        /// Whose.
+        platform: Platform,
         /// Its name.
         library: &'static str,
         /// What the loader says.
@@ -21,6 +25,8 @@ pub enum DeviceError {
     },
     /// A library lacks a function.
     OldDriver {
+        /// Whose.
+        platform: Platform,
         /// The library.
         library: &'static str,
         /// The function.
@@ -28,6 +34,8 @@ pub enum DeviceError {
     },
     /// No device has this number.
     NoDevice {
+        /// Whose.
+        platform: Platform,
         /// The number asked for.
         ordinal: usize,
         /// How many there are.
@@ -51,6 +59,11 @@ pub enum DeviceError {
         /// What the driver says about it.
         text: String,
     },
+    /// No device is called so.
+    Name {
+        /// The name that was given.
+        name: String,
+    },
     /// No GPU architecture that kernels are compiled for.
     Architecture {
         /// The name that was given.
@@ -58,8 +71,12 @@ pub enum DeviceError {
     },
     /// The compiler of kernels is not there.
     NoCompiler {
+        /// Whose.
+        platform: Platform,
         /// The names it was looked for under.
         libraries: &'static [&'static str],
+        /// What the loader says.
+        reason: String,
     },
     /// A kernel's text does not compile: a fault of tilewright's.
     Compile {
@@ -76,17 +93,26 @@ const STICKY: [i32; 6] = [700, 702, 714, 715, 716, 719];
 impl fmt::Display for DeviceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            DeviceError::NoDriver { library, reason } => write!(
-                f,
-                "the NVIDIA driver's library {library} does not load ({reason}); install the NVIDIA driver, or \
-                 use Device::cpu()"
-            ),
-            DeviceError::OldDriver { library, symbol } => {
-                write!(f, "{library} has no {symbol}: it is too old; install a driver for CUDA 11.2 or later")
+            DeviceError::NoDriver { platform, library, reason } => {
+                let driver = platform.pick("the NVIDIA driver", "AMD's ROCm");
+                write!(
+                    f,
+                    "{driver}'s library {library} does not load ({reason}); install {driver}, or use Device::cpu()"
+                )
             }
-            DeviceError::NoDevice { ordinal, count } => write!(
+            DeviceError::OldDriver { platform, library, symbol } => write!(
                 f,
-                "there is no CUDA device {ordinal}: the driver finds {count}; choose a number below that"
+                "{library} has no {symbol}: it is too old; install {}",
+                platform.pick("a driver for CUDA 11.2 or later", "ROCm 5.3 or later")
+            ),
+            DeviceError::NoDevice { platform, ordinal, count: 0 } => write!(
+                f,
+                "there is no {platform} device {ordinal}: the driver finds none; see whether {} lists the GPU",
+                platform.pick("nvidia-smi", "rocminfo")
+            ),
+            DeviceError::NoDevice { platform, ordinal, count } => write!(
+                f,
+                "there is no {platform} device {ordinal}: the driver finds {count}; choose a number below that"
             ),
             DeviceError::OutOfMemory { bytes, free } => write!(
                 f,
@@ -99,16 +125,20 @@ impl fmt::Display for DeviceError {
                 }
                 Ok(())
             }
+            DeviceError::Name { name } => {
+                write!(f, "`{name}` is no device: write cpu, cuda:0, rocm:0, or another number")
+            }
             DeviceError::Architecture { name } => write!(
                 f,
                 "`{name}` is no GPU architecture that kernels are compiled for: write sm_80 or a later one, or \
                  gfx90a, gfx942, gfx1100, gfx1201 and the like"
             ),
-            DeviceError::NoCompiler { libraries } => write!(
+            DeviceError::NoCompiler { platform, libraries, reason } => write!(
                 f,
-                "no library of NVRTC loads ({}); install the CUDA toolkit's NVRTC, which compiles kernels at \
-                 their first use",
-                libraries.join(", ")
+                "no library of {} loads ({}: {reason}); install {}, which compiles kernels at their first use",
+                platform.pick("NVRTC", "hipRTC"),
+                libraries.join(", "),
+                platform.pick("the CUDA toolkit's NVRTC", "ROCm's hipRTC")
             ),
             DeviceError::Compile { kernel, log } => {
                 write!(f, "the GPU text of {kernel} does not compile, which is a fault of tilewright:\n{log}")

@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 
 use super::{Architecture, Function, Kernel, Memory, Plan, Problem, record};
 use crate::config::Config;
-use crate::device::cuda::Cuda;
+use crate::device::gpu::Gpu;
 use crate::element::Kind;
 use crate::error::{Error, LaunchError};
 use crate::launch::{Meta, View};
@@ -28,7 +28,7 @@ pub(crate) enum Target {
     /// Nowhere: its text is kept.
     Record(Architecture),
     /// To a GPU.
-    Cuda(&'static Cuda),
+    Gpu(&'static Gpu),
 }
 
 /// The argument block: values one after the other, each at a multiple of its size.
@@ -103,11 +103,11 @@ impl Run<'_> {
             memory: &self.memory,
             architecture: match self.target {
                 Target::Record(architecture) => architecture,
-                Target::Cuda(cuda) => cuda.architecture(),
+                Target::Gpu(gpu) => gpu.architecture(),
             },
             most_shared: match self.target {
                 Target::Record(architecture) => architecture.most_shared(),
-                Target::Cuda(cuda) => cuda.most_shared(),
+                Target::Gpu(gpu) => gpu.most_shared(),
             },
         };
         let plan = Plan::new(&problem)?;
@@ -155,12 +155,12 @@ impl Run<'_> {
                 });
                 Ok(())
             }
-            Target::Cuda(cuda) => {
+            Target::Gpu(gpu) => {
                 let text = || plan.text(&problem);
                 let key = plan.key(&problem);
-                let function = cuda.function(key, self.meta, self.kernel.name, plan.shared, text)?;
+                let function = gpu.function(key, self.meta, self.kernel.name, plan.shared, text)?;
                 // SAFETY: the block is as the text declares it; the launch that made this holds the storages.
-                unsafe { cuda.launch(&function, programs, plan.threads, plan.shared, &mut bytes.0)? };
+                unsafe { gpu.launch(&function, programs, plan.threads, plan.shared, &mut bytes.0)? };
                 Ok(())
             }
         }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::spread::{LANE_BITS, Spread};
 use super::{Architecture, AxisKind, Function, Kernel, Memory, PRELUDE, Region, functions};
 use crate::config::Config;
-use crate::device::cuda::FunctionKey;
+use crate::device::gpu::FunctionKey;
 use crate::element::Kind;
 use crate::error::LaunchError;
 use crate::launch::Meta;

@@ -20,7 +20,7 @@ pub use grid::{GridAxis, Program};
 pub use meta::{AxisMeta, Meta, TensorMeta, View};
 
 use crate::config::Config;
-use crate::device::cuda::Cuda;
+use crate::device::gpu::Gpu;
 use crate::device::{Device, cpu};
 use crate::element::{Element, Kind};
 use crate::error::{Error, LaunchError, Place};
@@ -168,15 +168,15 @@ impl<'a> Launch<'a> {
 
     fn check_devices(&self) -> Result<(), LaunchError> {
         let Some((first, rest)) = self.tensors.split_first() else { return Ok(()) };
-        let device = |argument: &Argument<'_>| argument.storage.cuda().map_or(Device::cpu(), Device::of);
+        let device = |argument: &Argument<'_>| argument.storage.gpu().map_or(Device::cpu(), Device::of);
         let Some(other) = rest.iter().find(|other| device(other) != device(first)) else { return Ok(()) };
         let named = |argument: &Argument<'_>| (self.meta(argument).name, format!("{:?}", device(argument)));
         Err(LaunchError::Devices { kernel: self.meta.kernel, first: named(first), second: named(other) })
     }
 
     /// The GPU that the tensors are on, if any.
-    fn cuda(&self) -> Option<&'static Cuda> {
-        self.tensors.first().and_then(|argument| argument.storage.cuda())
+    fn gpu_device(&self) -> Option<&'static Gpu> {
+        self.tensors.first().and_then(|argument| argument.storage.gpu())
     }
 
     fn check_aliasing(&self) -> Result<(), LaunchError> {
@@ -279,9 +279,9 @@ impl<'a> Launch<'a> {
         consts: &[i64],
         functions: &[&'static gpu::Function],
     ) -> Option<gpu::Run<'_>> {
-        let target = match (gpu::recording(), self.cuda()) {
+        let target = match (gpu::recording(), self.gpu_device()) {
             (Some(architecture), _) => gpu::Target::Record(architecture),
-            (None, Some(cuda)) => gpu::Target::Cuda(cuda),
+            (None, Some(gpu)) => gpu::Target::Gpu(gpu),
             (None, None) => return None,
         };
         Some(gpu::Run {
@@ -303,7 +303,7 @@ impl<'a> Launch<'a> {
     /// # Errors
     /// It does.
     pub fn no_gpu(&self, reason: &'static str) -> Result<(), Error> {
-        if gpu::recording().is_some() || self.cuda().is_some() {
+        if gpu::recording().is_some() || self.gpu_device().is_some() {
             return Err(LaunchError::NoGpuForm { kernel: self.meta.kernel, reason }.into());
         }
         Ok(())
@@ -356,7 +356,7 @@ impl<'a> Launch<'a> {
         program: unsafe fn(&A, &mut Program<'_>),
     ) -> Result<(), Error> {
         assert!(self.finished, "Launch::finish comes before Launch::run");
-        assert!(self.cuda().is_none(), "programs of the CPU run on its own tensors");
+        assert!(self.gpu_device().is_none(), "programs of the CPU run on its own tensors");
         // A workspace that cannot be is found before anything runs.
         let (kernel, bytes) = (self.meta.kernel, workspace_bytes);
         if Workspace::take(bytes).is_none() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{IntoShape, Shape, Storage, Tensor};
 use crate::device::Device;
-use crate::device::cuda::{Cuda, Memory};
+use crate::device::gpu::{Gpu, Memory};
 use crate::element::Element;
 use crate::error::{DeviceError, Error, TensorError};
 
@@ -18,7 +18,7 @@ impl<T: Element> Tensor<T> {
     /// ```
     #[must_use]
     pub fn device(&self) -> Device {
-        self.storage.cuda().map_or(Device::cpu(), Device::of)
+        self.storage.gpu().map_or(Device::cpu(), Device::of)
     }
 
     /// The same elements on a device: a view if they are there already, else a contiguous copy. Copying
@@ -35,7 +35,7 @@ impl<T: Element> Tensor<T> {
     /// The device has no room, its driver fails, a launch met an index outside a tensor, or the storage is
     /// being written.
     pub fn to(&self, device: &Device) -> Result<Tensor<T>, Error> {
-        match (self.storage.cuda(), device.cuda_device()) {
+        match (self.storage.gpu(), device.gpu()) {
             (None, None) => Ok(self.clone()),
             (Some(from), Some(to)) if std::ptr::eq(from, to) => Ok(self.clone()),
             (None, Some(to)) => self.upload(to),
@@ -55,31 +55,31 @@ impl<T: Element> Tensor<T> {
     /// # Errors
     /// The shape has more than 8 dimensions, or the device has no room.
     pub fn zeros_on(shape: impl IntoShape, device: &Device) -> Result<Tensor<T>, Error> {
-        let Some(cuda) = device.cuda_device() else { return Ok(Tensor::try_zeros(shape)?) };
-        Tensor::allocate_on(shape.into_shape()?, cuda)
+        let Some(gpu) = device.gpu() else { return Ok(Tensor::try_zeros(shape)?) };
+        Tensor::allocate_on(shape.into_shape()?, gpu)
     }
 
-    fn allocate_on(shape: Shape, cuda: &'static Cuda) -> Result<Tensor<T>, Error> {
+    fn allocate_on(shape: Shape, gpu: &'static Gpu) -> Result<Tensor<T>, Error> {
         let too_large = || TensorError::TooLarge { shape: shape.to_vec() };
         let bytes = shape.elements()?.checked_mul(size_of::<T>()).ok_or_else(too_large)?;
-        let memory = Memory { cuda, address: cuda.allocate(bytes)? };
+        let memory = Memory { gpu, address: gpu.allocate(bytes)? };
         let storage = Storage::on_device(memory).ok_or(DeviceError::OutOfMemory { bytes, free: 0 })?;
         let strides = shape.row_major();
         Ok(Tensor { storage: Arc::new(storage), offset: 0, shape, strides, element: PhantomData })
     }
 
-    fn upload(&self, cuda: &'static Cuda) -> Result<Tensor<T>, Error> {
+    fn upload(&self, gpu: &'static Gpu) -> Result<Tensor<T>, Error> {
         let source = self.to_contiguous()?;
-        let copy = Tensor::<T>::allocate_on(self.shape, cuda)?;
+        let copy = Tensor::<T>::allocate_on(self.shape, gpu)?;
         let elements = source.read()?;
         let bytes = std::mem::size_of_val(&*elements);
         // SAFETY: the guard holds the elements; the copy has room for as many.
-        unsafe { cuda.copy_in(copy.pointer().addr() as u64, elements.as_ptr().cast(), bytes)? };
+        unsafe { gpu.copy_in(copy.pointer().addr() as u64, elements.as_ptr().cast(), bytes)? };
         Ok(copy)
     }
 
-    fn download(&self, cuda: &'static Cuda) -> Result<Tensor<T>, Error> {
-        cuda.synchronize()?;
+    fn download(&self, gpu: &'static Gpu) -> Result<Tensor<T>, Error> {
+        gpu.synchronize()?;
         // The range of memory that the view spans, then the view of it on the host.
         let reach = |positive: bool| {
             let steps = self.shape.iter().zip(self.strides.iter());
@@ -94,7 +94,7 @@ impl<T: Element> Tensor<T> {
             let bytes = std::mem::size_of_val(&*elements);
             // SAFETY: these elements lie between the first and the last that the view names, all inside the
             // storage; bytes from a device are those that a kernel or the host wrote as `T`.
-            unsafe { cuda.copy_out(elements.as_mut_ptr().cast(), from, bytes)? };
+            unsafe { gpu.copy_out(elements.as_mut_ptr().cast(), from, bytes)? };
             Ok(())
         });
         self.storage.unlock_shared();

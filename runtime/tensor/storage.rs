@@ -12,7 +12,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::device::cuda::{Cuda, Memory};
+use crate::device::gpu::{Gpu, Memory};
 use crate::error::TensorError;
 
 /// Every allocation starts on a cache line, which is also the widest vector.
@@ -76,14 +76,14 @@ impl Storage {
     }
 
     /// The GPU that it is on, if any.
-    pub(crate) fn cuda(&self) -> Option<&'static Cuda> {
-        if let Owner::Device(memory) = &self.owner { Some(memory.cuda) } else { None }
+    pub(crate) fn gpu(&self) -> Option<&'static Gpu> {
+        if let Owner::Device(memory) = &self.owner { Some(memory.gpu) } else { None }
     }
 
     /// Refuses the host's access to a GPU's memory.
     fn check_host(&self) -> Result<(), TensorError> {
-        match self.cuda() {
-            Some(cuda) => Err(TensorError::OnDevice { device: cuda.to_string() }),
+        match self.gpu() {
+            Some(gpu) => Err(TensorError::OnDevice { device: gpu.to_string() }),
             None => Ok(()),
         }
     }

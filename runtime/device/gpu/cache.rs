@@ -8,7 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-const MAGIC: &[u8; 8] = b"twcubin1";
+const MAGIC: &[u8; 8] = b"twcode01";
 
 /// Where files are, if the system says.
 fn folder() -> Option<PathBuf> {
@@ -26,7 +26,7 @@ fn hash(parts: &[&str], salt: u64) -> u64 {
 }
 
 fn path(parts: &[&str]) -> Option<PathBuf> {
-    let name = format!("{:016x}{:016x}.cubin", hash(parts, 1), hash(parts, 2));
+    let name = format!("{:016x}{:016x}.kernel", hash(parts, 1), hash(parts, 2));
     folder().map(|folder| folder.join(name))
 }
 
@@ -36,10 +36,10 @@ pub(super) fn get(parts: &[&str]) -> Option<Vec<u8>> {
 }
 
 /// Keeps it for next time, if the folder can be written.
-pub(super) fn put(parts: &[&str], cubin: &[u8]) {
+pub(super) fn put(parts: &[&str], code: &[u8]) {
     let Some(path) = path(parts) else { return };
     // A cache that cannot be written only costs time.
-    let _ = write(&path, &pack(cubin));
+    let _ = write(&path, &pack(code));
 }
 
 fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
@@ -59,21 +59,20 @@ fn checksum(bytes: &[u8]) -> u64 {
     hasher.finish()
 }
 
-fn pack(cubin: &[u8]) -> Vec<u8> {
+fn pack(code: &[u8]) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
-    bytes.extend_from_slice(&(cubin.len() as u64).to_le_bytes());
-    bytes.extend_from_slice(&checksum(cubin).to_le_bytes());
-    bytes.extend_from_slice(cubin);
+    bytes.extend_from_slice(&(code.len() as u64).to_le_bytes());
+    bytes.extend_from_slice(&checksum(code).to_le_bytes());
+    bytes.extend_from_slice(code);
     bytes
 }
 
 fn unpack(bytes: &[u8]) -> Option<Vec<u8>> {
     let rest = bytes.strip_prefix(MAGIC)?;
     let (length, rest) = rest.split_first_chunk::<8>()?;
-    let (sum, cubin) = rest.split_first_chunk::<8>()?;
-    let fits =
-        u64::from_le_bytes(*length) == cubin.len() as u64 && u64::from_le_bytes(*sum) == checksum(cubin);
-    fits.then(|| cubin.to_vec())
+    let (sum, code) = rest.split_first_chunk::<8>()?;
+    let fits = u64::from_le_bytes(*length) == code.len() as u64 && u64::from_le_bytes(*sum) == checksum(code);
+    fits.then(|| code.to_vec())
 }
 
 #[cfg(test)]

@@ -1,19 +1,19 @@
-//! NVRTC: from the text of a kernel to a cubin.
+//! NVRTC and hipRTC: from the text of a kernel to the device's code. Their functions differ by name alone.
 
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::sync::OnceLock;
 
+use super::library::Library;
+use crate::device::Platform;
 use crate::error::DeviceError;
 
 type Program = *mut c_void;
 type Size = unsafe extern "C" fn(Program, *mut usize) -> c_int;
 type Bytes = unsafe extern "C" fn(Program, *mut u8) -> c_int;
 
-/// Names under which NVRTC is installed, the newest first.
-const LIBRARIES: [&str; 4] = ["libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so", "nvrtc64_130_0.dll"];
-
 /// The compiler's functions.
 pub(super) struct Compiler {
+    platform: Platform,
     version: unsafe extern "C" fn(*mut c_int, *mut c_int) -> c_int,
     create: unsafe extern "C" fn(
         *mut Program,
@@ -26,45 +26,47 @@ pub(super) struct Compiler {
     compile: unsafe extern "C" fn(Program, c_int, *const *const c_char) -> c_int,
     log_size: Size,
     log: Bytes,
-    cubin_size: Size,
-    cubin: Bytes,
+    code_size: Size,
+    code: Bytes,
     destroy: unsafe extern "C" fn(*mut Program) -> c_int,
 }
 
 impl Compiler {
     /// The compiler of this process.
-    pub fn get() -> Result<&'static Compiler, DeviceError> {
-        static COMPILER: OnceLock<Result<Compiler, DeviceError>> = OnceLock::new();
-        COMPILER.get_or_init(Compiler::load).as_ref().map_err(Clone::clone)
+    pub fn get(platform: Platform) -> Result<&'static Compiler, DeviceError> {
+        static COMPILERS: [OnceLock<Result<Compiler, DeviceError>>; 2] = [const { OnceLock::new() }; 2];
+        let compiler = platform.pick(&COMPILERS[0], &COMPILERS[1]);
+        compiler.get_or_init(|| Compiler::load(platform)).as_ref().map_err(Clone::clone)
     }
 
-    fn load() -> Result<Compiler, DeviceError> {
-        // Version 13.0 finds its own second library only if that is loaded already.
-        // SAFETY: the vendor's libraries; their initialisers have no preconditions.
-        let open = |name: &str| unsafe { libloading::Library::new(name) };
-        if let Ok(library) = open("libnvrtc-builtins.so.13.0") {
-            std::mem::forget(library);
+    fn load(platform: Platform) -> Result<Compiler, DeviceError> {
+        // NVRTC 13.0 finds its own second library only if that is loaded already.
+        if platform == Platform::Cuda
+            && let Ok(library) = Library::open(platform, &["libnvrtc-builtins.so.13.0"])
+        {
+            library.keep();
         }
-        let library = LIBRARIES.iter().find_map(|name| open(name).ok());
-        let library = library.ok_or(DeviceError::NoCompiler { libraries: &LIBRARIES })?;
+        let libraries = platform.compilers();
+        let library = Library::open(platform, libraries);
+        let library = library.map_err(|reason| DeviceError::NoCompiler { platform, libraries, reason })?;
         macro_rules! symbol {
-            ($name:literal) => {{
-                // SAFETY: the types are those of NVRTC's documentation.
-                let symbol = unsafe { library.get(concat!($name, "\0").as_bytes()) };
-                *symbol.map_err(|_| DeviceError::OldDriver { library: "NVRTC", symbol: $name })?
-            }};
+            ($cuda:literal, $rocm:literal) => {
+                // SAFETY: the types are those of NVRTC's and hipRTC's documentation.
+                unsafe { library.symbol(platform.pick($cuda, $rocm))? }
+            };
         }
         let compiler = Compiler {
-            version: symbol!("nvrtcVersion"),
-            create: symbol!("nvrtcCreateProgram"),
-            compile: symbol!("nvrtcCompileProgram"),
-            log_size: symbol!("nvrtcGetProgramLogSize"),
-            log: symbol!("nvrtcGetProgramLog"),
-            cubin_size: symbol!("nvrtcGetCUBINSize"),
-            cubin: symbol!("nvrtcGetCUBIN"),
-            destroy: symbol!("nvrtcDestroyProgram"),
+            platform,
+            version: symbol!("nvrtcVersion", "hiprtcVersion"),
+            create: symbol!("nvrtcCreateProgram", "hiprtcCreateProgram"),
+            compile: symbol!("nvrtcCompileProgram", "hiprtcCompileProgram"),
+            log_size: symbol!("nvrtcGetProgramLogSize", "hiprtcGetProgramLogSize"),
+            log: symbol!("nvrtcGetProgramLog", "hiprtcGetProgramLog"),
+            code_size: symbol!("nvrtcGetCUBINSize", "hiprtcGetCodeSize"),
+            code: symbol!("nvrtcGetCUBIN", "hiprtcGetCode"),
+            destroy: symbol!("nvrtcDestroyProgram", "hiprtcDestroyProgram"),
         };
-        std::mem::forget(library);
+        library.keep();
         Ok(compiler)
     }
 
@@ -76,27 +78,31 @@ impl Compiler {
         (major, minor)
     }
 
-    /// Compiles `text` for an architecture such as `sm_90a`.
+    /// Compiles `text` for an architecture such as `sm_90a` or `gfx942`.
     pub fn compile(&self, kernel: &str, text: &str, architecture: &str) -> Result<Vec<u8>, DeviceError> {
         let fails = |log: String| DeviceError::Compile { kernel: kernel.to_string(), log };
         let source = CString::new(text).map_err(|error| fails(error.to_string()))?;
-        let options =
-            [format!("--gpu-architecture={architecture}"), "--std=c++17".into(), "-default-device".into()];
+        let options = match self.platform {
+            Platform::Cuda => {
+                [format!("--gpu-architecture={architecture}"), "--std=c++17".into(), "-default-device".into()]
+            }
+            Platform::Rocm => [format!("--offload-arch={architecture}"), "-std=c++17".into(), "-O3".into()],
+        };
         let options = options.map(|option| CString::new(option).unwrap_or_default());
         let options = options.each_ref().map(|option| option.as_ptr());
         let mut program = std::ptr::null_mut();
         // SAFETY: the strings end in zero and live through the calls; there are no headers; the program is
         // used until it is destroyed.
         unsafe {
-            let name = c"kernel.cu".as_ptr();
+            let name = self.platform.pick(c"kernel.cu", c"kernel.hip").as_ptr();
             let created =
                 (self.create)(&raw mut program, source.as_ptr(), name, 0, std::ptr::null(), std::ptr::null());
             if created != 0 {
-                return Err(fails(format!("nvrtcCreateProgram gives {created}")));
+                return Err(fails(format!("the compiler does not take it: code {created}")));
             }
             let result = (self.compile)(program, options.len() as c_int, options.as_ptr());
             let output = if result == 0 {
-                Ok(read(program, self.cubin_size, self.cubin))
+                Ok(read(program, self.code_size, self.code))
             } else {
                 let log = read(program, self.log_size, self.log);
                 let log = String::from_utf8_lossy(&log).trim_end_matches('\0').to_string();
@@ -109,7 +115,7 @@ impl Compiler {
 }
 
 /// # Safety
-/// A live program, and two functions of NVRTC that give a size and that many bytes.
+/// A live program, and two functions of the compiler that give a size and that many bytes.
 unsafe fn read(program: Program, size: Size, bytes: Bytes) -> Vec<u8> {
     let mut length = 0;
     // SAFETY: the buffer has the size that the first call gives.
@@ -121,7 +127,7 @@ unsafe fn read(program: Program, size: Size, bytes: Bytes) -> Vec<u8> {
     }
 }
 
-/// A log, and the lines of the text around its first error: `kernel.cu(12): error` or `kernel.cu:12:`.
+/// A log, and the lines of the text around its first error: `kernel.cu(12): error` or `kernel.hip:12:`.
 fn with_lines(log: &str, text: &str) -> String {
     let number = log.split(['(', ':']).find_map(|part| part.split(')').next()?.parse::<usize>().ok());
     let Some(number) = number else { return log.to_string() };
