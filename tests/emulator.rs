@@ -22,7 +22,9 @@ fn a_process_inside_finds_the_libraries() {
     assert_eq!(std::env::var("TW_EMULATOR_SEED").as_deref(), Ok("1"));
     let path = std::env::var("LD_LIBRARY_PATH").expect("it is set");
     let first = path.split(':').next().expect("there is a first folder");
-    for library in ["libcuda.so", "libcuda.so.1", "libnvrtc.so", "libnvrtc.so.13"] {
+    for library in
+        ["libcuda.so", "libcuda.so.1", "libnvrtc.so", "libnvrtc.so.13", "libamdhip64.so.7", "libhiprtc.so.7"]
+    {
         assert!(std::path::Path::new(first).join(library).exists(), "no {library} in {first}");
     }
 }

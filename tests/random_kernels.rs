@@ -91,14 +91,18 @@ fn random_kernels_on_a_gpu_equal_the_reference() {
         if !emulator::inside("random_kernels_on_a_gpu_equal_the_reference", &[("TW_EMULATOR_SEED", seed)]) {
             continue;
         }
-        let device = Device::cuda(0).expect("the emulated GPU is there");
-        let mut random = Random(11);
-        for (name, run, reference) in KERNELS {
-            let inputs = Inputs::new(&mut random);
-            let (m, n, k) = (inputs.m, inputs.n, inputs.k);
-            let wanted = inputs.run(*reference, &Config::new(), &Device::cpu()).expect("the reference runs");
-            let got = inputs.run(*run, &Config::new(), &device).expect("the kernel runs");
-            assert!(close(&got.0, &wanted.0) && close(&got.1, &wanted.1), "{name} with M={m} N={n} K={k}");
+        for device in ["cuda", "rocm"] {
+            let device: Device = device.parse().expect("the emulated GPU is there");
+            let mut random = Random(11);
+            for (name, run, reference) in KERNELS {
+                let inputs = Inputs::new(&mut random);
+                let (m, n, k) = (inputs.m, inputs.n, inputs.k);
+                let wanted =
+                    inputs.run(*reference, &Config::new(), &Device::cpu()).expect("the reference runs");
+                let got = inputs.run(*run, &Config::new(), &device).expect("the kernel runs");
+                let equal = close(&got.0, &wanted.0) && close(&got.1, &wanted.1);
+                assert!(equal, "{name} on {device} with M={m} N={n} K={k}");
+            }
         }
         return;
     }

@@ -1,5 +1,5 @@
-//! Classifies real handwritten digits: `cargo run --release --example digits`, and on an NVIDIA GPU with
-//! `-- --device cuda`.
+//! Classifies real handwritten digits: `cargo run --release --example digits`, and on a GPU with
+//! `-- --device cuda` or `-- --device rocm`.
 //!
 //! A network of 64 → 128 → 64 → 10, trained by train.py on three quarters of scikit-learn's digits,
 //! runs on the quarter that it has not seen. Weights and images are inside the program; train.py says
@@ -126,9 +126,9 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
 fn chosen_device() -> Result<Device, Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] | ["--device", "cpu"] => Ok(Device::cpu()),
-        ["--device", "cuda"] => Ok(Device::cuda(0)?),
-        _ => Err("usage: digits [--device cpu|cuda]".into()),
+        [] => Ok(Device::cpu()),
+        ["--device", name] => Ok(name.parse()?),
+        _ => Err("usage: digits [--device cpu|cuda|rocm]".into()),
     }
 }
 

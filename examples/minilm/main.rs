@@ -1,4 +1,4 @@
-//! Sentence embeddings, on the CPU or with `--device cuda` on an NVIDIA GPU.
+//! Sentence embeddings, on the CPU, or on a GPU with `--device cuda` or `--device rocm`.
 //!
 //! ```text
 //! bash examples/minilm/fetch.sh
@@ -34,15 +34,11 @@ fn run() -> Result<()> {
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--json" => json = true,
-            "--device" => match arguments.next().as_deref() {
-                Some("cpu") => device = Device::cpu(),
-                Some("cuda") => device = Device::cuda(0)?,
-                _ => return Err("--device takes cpu or cuda".into()),
-            },
+            "--device" => device = arguments.next().ok_or("--device takes cpu, cuda or rocm")?.parse()?,
             "--" => sentences.extend(arguments.by_ref()),
             "-h" | "--help" => {
                 println!(
-                    "usage: minilm [--json] [--device cpu|cuda] [SENTENCE]…   (without sentences: lines of the standard input)"
+                    "usage: minilm [--json] [--device cpu|cuda|rocm] [SENTENCE]…   (without sentences: lines of the standard input)"
                 );
                 return Ok(());
             }

@@ -18,8 +18,8 @@ pub enum DeviceError {
     NoDriver {
         /// Whose.
         platform: Platform,
-        /// Its name.
-        library: &'static str,
+        /// The names it was looked for under.
+        libraries: &'static [&'static str],
         /// What the loader says.
         reason: String,
     },
@@ -93,11 +93,12 @@ const STICKY: [i32; 6] = [700, 702, 714, 715, 716, 719];
 impl fmt::Display for DeviceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            DeviceError::NoDriver { platform, library, reason } => {
+            DeviceError::NoDriver { platform, libraries, reason } => {
                 let driver = platform.pick("the NVIDIA driver", "AMD's ROCm");
+                let libraries = libraries.join(", ");
                 write!(
                     f,
-                    "{driver}'s library {library} does not load ({reason}); install {driver}, or use Device::cpu()"
+                    "no library of {driver} loads ({libraries}: {reason}); install {driver}, or use Device::cpu()"
                 )
             }
             DeviceError::OldDriver { platform, library, symbol } => write!(

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Builds the fake libcuda.so.1 and libnvrtc.so.13 into a folder: tests/emulator/build.sh OUT_DIR
+# Builds the fake libcuda.so.1 and libnvrtc.so.13, and libamdhip64.so.7 and libhiprtc.so.7 over them, into a
+# folder: tests/emulator/build.sh OUT_DIR
 # Put the folder into LD_LIBRARY_PATH, and programs find an emulated GPU.
 set -eu
 [ $# -eq 1 ] || { echo "usage: $0 OUT_DIR" >&2; exit 2; }
@@ -25,6 +26,10 @@ trap 'rm -rf "$work"' EXIT
 nvrtc=$!
 "$cxx" $options -Wl,-soname,libcuda.so.1 "$here"/libcuda*.cpp "$here/scheduler.cpp" "$here/calls.cpp" "$here/fiber.cpp" "$here/memory.cpp" -o "$work/libcuda.so.1" -ldl
 wait $nvrtc
+for name in amdhip64:cuda.so.1 hiprtc:nvrtc.so.13; do
+    ours=${name%:*}
+    "$cxx" $options -Wl,-soname,lib$ours.so.7 "$here/lib$ours.cpp" -o "$work/lib$ours.so.7" "-L$work" "-l:lib${name#*:}" '-Wl,-rpath,$ORIGIN,-z,defs'
+done
 "$cxx" -std=c++17 -O1 -Wall -Wextra "$here/selftest.cpp" -o "$work/selftest" -pthread -ldl
 cp "$here/simt.h" "$work/simt.h"
 ln -s libcuda.so.1 "$work/libcuda.so"

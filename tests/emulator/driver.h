@@ -45,6 +45,10 @@ unsigned long long number_from(const char* variable, unsigned long long otherwis
 
 // 80 for compute capability 8.0: TW_EMULATOR_ARCH.
 int architecture();
+// "gfx942": TW_EMULATOR_AMD.
+std::string amd_architecture();
+// libamdhip64 calls this library with devices from here on.
+constexpr Device first_amd = 8;
 
 struct Limits {
     int shared_per_block, shared_per_multiprocessor, threads_per_multiprocessor;
@@ -52,6 +56,9 @@ struct Limits {
 Limits limits();
 
 bool is_device(Device device);
+
+// Whether this thread's context is an AMD device's.
+bool on_amd();
 
 // --- Handles ---
 

@@ -43,7 +43,10 @@ const std::map<Result, std::pair<const char*, const char*>>& errors() {
 thread_local Result last_error = Success;
 thread_local const char* last_message = "";
 
-int n_devices() { return int(number_from("TW_EMULATOR_DEVICES", 1)); }
+int n_devices() {
+    unsigned long long n = number_from("TW_EMULATOR_DEVICES", 1);
+    return n < first_amd ? int(n) : first_amd;
+}
 
 Context primary[16];
 
@@ -71,7 +74,14 @@ unsigned long long number_from(const char* variable, unsigned long long otherwis
 
 int architecture() { return int(number_from("TW_EMULATOR_ARCH", 80)); }
 
+std::string amd_architecture() {
+    const char* text = getenv("TW_EMULATOR_AMD");
+    return text && *text ? text : "gfx942";
+}
+bool on_amd() { return current && current->device >= first_amd; }
+
 Limits limits() {
+    if (on_amd()) return {64 << 10, 64 << 10, 2048};
     switch (architecture()) {
     case 75: return {64 << 10, 64 << 10, 1024};
     case 80: case 87: return {163 << 10, 164 << 10, 2048};
@@ -80,7 +90,7 @@ Limits limits() {
     }
 }
 
-bool is_device(Device device) { return device >= 0 && device < n_devices() && device < 16; }
+bool is_device(Device device) { return device >= 0 && device % first_amd < n_devices() && device < 16; }
 
 bool is_one_of(const std::set<void*>& handles, void* handle) {
     Hold hold(lock);
@@ -129,13 +139,14 @@ API cuDeviceGetCount(int* count) {
 }
 API cuDeviceGet(Device* device, int ordinal) {
     if (!initialized) REFUSE(NotInitialized, "cuInit was not called");
-    NEED_DEVICE(ordinal);
+    if (ordinal < 0 || ordinal >= n_devices()) REFUSE(InvalidDevice, "there is no device " + std::to_string(ordinal));
     *device = ordinal;
     return Success;
 }
 API cuDeviceGetName(char* name, int bytes, Device device) {
     NEED_DEVICE(device);
-    snprintf(name, size_t(bytes), "Emulated GPU sm_%d", architecture());
+    if (device >= first_amd) snprintf(name, size_t(bytes), "Emulated GPU %s", amd_architecture().c_str());
+    else snprintf(name, size_t(bytes), "Emulated GPU sm_%d", architecture());
     return Success;
 }
 API cuDeviceTotalMem_v2(size_t* bytes, Device device) {

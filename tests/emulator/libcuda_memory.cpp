@@ -5,6 +5,11 @@
 #include "driver.h"
 #include "memory.h"
 
+// TW_EMULATOR_POOLS=off: a driver without memory in the order of streams.
+#define NEED_POOLS() \
+    if (const char* pools = getenv("TW_EMULATOR_POOLS")) \
+        if (!strcmp(pools, "off")) REFUSE(NotSupported, "this device has no memory pools")
+
 namespace {
 
 Result allocate(const char* function, Address* address, size_t bytes) {
@@ -46,6 +51,7 @@ API cuMemAlloc_v2(Address* address, size_t bytes) {
     return allocate(__func__, address, bytes);
 }
 API cuMemAllocAsync(Address* address, size_t bytes, void* stream) {
+    NEED_POOLS();
     NEED_CONTEXT();
     NEED_STREAM(stream);
     return allocate(__func__, address, bytes);
@@ -56,6 +62,7 @@ API cuMemFree_v2(Address address) {
     return release(__func__, address);
 }
 API cuMemFreeAsync(Address address, void* stream) {
+    NEED_POOLS();
     NEED_CONTEXT();
     NEED_STREAM(stream);
     return release(__func__, address);
@@ -150,6 +157,7 @@ API cuMemsetD32Async(Address to, unsigned value, size_t n, void* stream) {
 // --- Pools: there is one a device, and it keeps nothing ---
 
 API cuDeviceGetDefaultMemPool(void** pool, Device device) {
+    NEED_POOLS();
     NEED_DEVICE(device);
     static char pools[16];
     *pool = &pools[device];

@@ -10,8 +10,10 @@
 
 namespace {
 
-// Whether a device runs an image: the same major version and no later minor one; "a" means exactly this one.
+// Whether a device runs an image: the same major version and no later minor one; "a" means exactly this one,
+// and so do AMD's names.
 bool fits(const std::string& image) {
+    if (on_amd() || image.rfind("gfx", 0) == 0) return on_amd() && image == amd_architecture();
     bool virtual_one = image.rfind("compute_", 0) == 0;
     int version = atoi(image.c_str() + (virtual_one ? 8 : 3));
     if (image.back() == 'a') return version == architecture();
@@ -43,7 +45,7 @@ API cuModuleLoadData(Module** module, const void* data) {
     if (!data || memcmp(image->magic, image_magic, 8)) REFUSE(InvalidImage, "not built by the emulator's NVRTC");
     const void* library_bytes = image + 1;
     if (checksum(library_bytes, image->bytes) != image->checksum) REFUSE(InvalidImage, "the image was changed");
-    if (!fits(image->architecture)) REFUSE(NoBinaryForGpu, std::string("the image is for ") + image->architecture + ", the device is sm_" + std::to_string(architecture()));
+    if (!fits(image->architecture)) REFUSE(NoBinaryForGpu, std::string("the image is for ") + image->architecture + ", the device is " + (on_amd() ? amd_architecture() : "sm_" + std::to_string(architecture())));
     std::string why;
     void* library = load_library(library_bytes, image->bytes, why);
     if (!library) REFUSE(InvalidImage, why);
@@ -78,7 +80,7 @@ API cuModuleGetFunction(Function** function, Module* module, const char* name) {
             module->functions.erase(name);
             REFUSE(NotFound, std::string("no kernel ") + name);
         }
-        known = new Function{module, name, *static_cast<const simt::Kernel*>(kernel), 48 << 10};
+        known = new Function{module, name, *static_cast<const simt::Kernel*>(kernel), on_amd() ? limits().shared_per_block : 48 << 10};
         functions.insert(known);
     }
     *function = known;

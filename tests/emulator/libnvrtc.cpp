@@ -111,10 +111,13 @@ Result read_options(int n, const char* const* given, Options& options, std::stri
         std::string name = option.substr(0, equals);
         if ((name == "--gpu-architecture" || name == "-arch") && value.empty() && i + 1 < n) value = given[++i];
         if (name == "--gpu-architecture" || name == "-arch") {
+            // libhiprtc's; its names are checked there.
+            bool amd = value.rfind("gfx", 0) == 0 && value.size() < 16;
+            if (amd) options.for_gcc.push_back(value.size() == 7 ? "-DTW_WARP=32" : "-DTW_WARP=64");  // gfx1100, gfx942
             size_t digits = value.rfind("sm_", 0) == 0 ? 3 : value.rfind("compute_", 0) == 0 ? 8 : 0, end = digits;
             while (end < value.size() && isdigit(static_cast<unsigned char>(value[end]))) ++end;
             std::string suffix = value.substr(end);
-            if (!digits || end == digits || value.size() > 15 || (suffix != "" && suffix != "a" && suffix != "f")) {
+            if (!amd && (!digits || end == digits || value.size() > 15 || (suffix != "" && suffix != "a" && suffix != "f"))) {
                 log = "nvrtc: error: invalid value for --gpu-architecture (-arch)\n";
                 return InvalidOption;
             }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// Builds the fake `libcuda.so.1` and `libnvrtc.so.13`, once; `None`, and a line that says so, where g++
+/// Builds the fake `libcuda.so.1`, `libnvrtc.so.13`, `libamdhip64.so.7` and `libhiprtc.so.7`, once; `None`, and a line that says so, where g++
 /// is missing.
 ///
 /// # Panics

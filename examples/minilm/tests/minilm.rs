@@ -74,12 +74,15 @@ fn embeddings_on_a_gpu_are_those_of_the_cpu() {
     if !emulator::inside("embeddings_on_a_gpu_are_those_of_the_cpu", &[("TW_EMULATOR_SEED", "1")]) {
         return;
     }
-    let device = Device::cuda(0).expect("the emulated GPU is there");
-    let (Some(mut there), Some(mut here)) = (embedder_on(&device), embedder()) else { return };
     let sentences = ["A cat sleeps.", "Ein zweiter Satz, etwas länger.", ""];
-    let (there, here) = (there.embed(&sentences).expect("embeds"), here.embed(&sentences).expect("embeds"));
-    for (there, here) in there.iter().zip(&here) {
-        let furthest = there.iter().zip(here).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        assert!(furthest < 1e-5, "{furthest}");
+    for device in ["cuda", "rocm"] {
+        let device: Device = device.parse().expect("the emulated GPU is there");
+        let (Some(mut there), Some(mut here)) = (embedder_on(&device), embedder()) else { return };
+        let (there, here) =
+            (there.embed(&sentences).expect("embeds"), here.embed(&sentences).expect("embeds"));
+        for (there, here) in there.iter().zip(&here) {
+            let furthest = there.iter().zip(here).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(furthest < 1e-5, "{furthest} on {device}");
+        }
     }
 }

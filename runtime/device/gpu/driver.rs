@@ -109,8 +109,7 @@ impl Driver {
     fn load(platform: Platform) -> Result<Driver, DeviceError> {
         let libraries = platform.drivers();
         let library = Library::open(platform, libraries);
-        let library =
-            library.map_err(|reason| DeviceError::NoDriver { platform, library: libraries[0], reason })?;
+        let library = library.map_err(|reason| DeviceError::NoDriver { platform, libraries, reason })?;
         let own = match platform {
             Platform::Cuda => Own::Cuda(cuda::Calls::load(&library)?),
             Platform::Rocm => Own::Rocm(rocm::Calls::load(&library)?),

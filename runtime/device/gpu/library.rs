@@ -21,7 +21,11 @@ impl Library {
             match unsafe { libloading::Library::new(*name) } {
                 Ok(library) => return Ok(Library { library, name, platform }),
                 Err(error) => {
-                    reasons.push(error.source().map_or_else(|| error.to_string(), ToString::to_string));
+                    let reason = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+                    let reason = reason.strip_prefix(&format!("{name}: ")).unwrap_or(&reason).to_string();
+                    if !reasons.contains(&reason) {
+                        reasons.push(reason);
+                    }
                 }
             }
         }

@@ -143,7 +143,7 @@ TW_DEVICE void dot_plain(Tile<T, Rs>& acc, const Shared<E1, As>& a, const Shared
 
 // --- Matrix cores ---
 
-#if !defined(__HIP__)
+#if !defined(__HIP__) && !defined(TW_AMD)
 struct Fragment {
     u32 x[4];
 };
@@ -261,7 +261,7 @@ TW_DEVICE void dot_mma(Tile<f32, Rs>& acc, const Shared<E, As>& a, const Shared<
 // acc += Σ_k a · b, on matrix cores where the layouts and types are theirs.
 template <class Rows, class Columns, class K, class T, class Rs, class E1, class As, class E2, class Bs>
 TW_DEVICE void dot(Tile<T, Rs>& acc, const Shared<E1, As>& a, const Shared<E2, Bs>& b) {
-#if !defined(__HIP__)
+#if !defined(__HIP__) && !defined(TW_AMD)
     if constexpr (IsHalf<E1>::value && IsHalf<E2>::value && IsHalf<E1>::is_bf16 == IsHalf<E2>::is_bf16 && sizeof(T) == 4 && K::block % 16 == 0) {
         if constexpr (is_mma_rows<typename Rows::spread>() && is_mma_columns<typename Columns::spread>()) {
             dot_mma<Rows, Columns, K, E1>(acc, a, b);

@@ -1,0 +1,89 @@
+//! Tensors and kernels on an AMD GPU, through ROCm's interface: on machines without one, over the emulated
+//! runtime and compiler of tests/emulator.
+
+#[path = "emulator/mod.rs"]
+mod emulator;
+#[path = "gpu/mod.rs"]
+mod gpu;
+
+use tilewright::prelude::*;
+use tilewright::{DeviceError, LaunchError, Platform};
+
+const PLATFORM: Platform = Platform::Rocm;
+
+fn nth(ordinal: usize) -> Result<Device, Error> {
+    Device::rocm(ordinal)
+}
+
+#[test]
+fn without_rocm_the_error_names_its_library() {
+    if std::path::Path::new("/dev/kfd").exists() || std::env::var_os("TW_EMULATOR_INSIDE").is_some() {
+        println!("skipped: there is a driver here");
+        return;
+    }
+    let error = Device::rocm(0).unwrap_err();
+    assert!(matches!(error, Error::Device(DeviceError::NoDriver { .. })), "{error:?}");
+    let text = error.to_string();
+    assert!(text.contains("libamdhip64.so.7") && text.contains("install AMD's ROCm"), "{error}");
+    assert!(!text.contains("CUDA") && !text.contains("NVIDIA"), "{error}");
+}
+
+#[kernel]
+fn normalized<M, N>(x: &Tensor<f32, (M, N)>, out: &mut Tensor<f32, (M, N)>) {
+    for m in tile(M) {
+        let row = x[(m, ..)];
+        out[(m, ..)] = row / row.sum(N);
+    }
+}
+
+fn check(device: &Device) -> Result<(), Error> {
+    let x = Tensor::<f32>::from_fn((5, 300), |at| (at[0] + at[1] + 1) as f32);
+    let (mut here, mut there) = (Tensor::zeros((5, 300)), Tensor::zeros_on((5, 300), device)?);
+    normalized(&x, &mut here)?;
+    normalized(&x.to(device)?, &mut there)?;
+    let there = there.to(&Device::cpu())?;
+    assert!(here.iter()?.zip(there.iter()?).all(|(a, b)| (a - b).abs() <= a * 1e-5));
+    Ok(())
+}
+
+#[test]
+fn architectures_have_warps_of_64_or_32_threads() -> Result<(), Error> {
+    for architecture in ["gfx90a", "gfx942", "gfx1100", "gfx1201"] {
+        let variables = [("TW_EMULATOR_AMD", architecture), ("TW_EMULATOR_SEED", "1")];
+        if emulator::inside("architectures_have_warps_of_64_or_32_threads", &variables) {
+            let device = Device::rocm(0)?;
+            let name = std::env::var("TW_EMULATOR_AMD").unwrap_or_default();
+            assert_eq!(device.to_string(), format!("rocm:0 (Emulated GPU {name}, {name})"));
+            return check(&device);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn an_architecture_that_kernels_do_not_know_is_an_error() {
+    let name = "an_architecture_that_kernels_do_not_know_is_an_error";
+    if emulator::inside(name, &[("TW_EMULATOR_AMD", "gfx803")]) {
+        let error = Device::rocm(0).unwrap_err();
+        assert_eq!(error, DeviceError::Architecture { name: "gfx803".into() }.into());
+    }
+}
+
+#[test]
+fn devices_of_both_platforms_live_side_by_side() -> Result<(), Error> {
+    if !emulator::inside("devices_of_both_platforms_live_side_by_side", &[]) {
+        return Ok(());
+    }
+    let (cuda, rocm) = (Device::cuda(0)?, Device::rocm(0)?);
+    assert_ne!(cuda, rocm);
+    check(&cuda)?;
+    check(&rocm)?;
+    check(&cuda)?;
+    let x = Tensor::<f32>::arange(6).reshape((2, 3))?.to(&cuda)?;
+    let mut out = Tensor::zeros_on((2, 3), &rocm)?;
+    let error = normalized(&x, &mut out).unwrap_err();
+    assert!(matches!(error, Error::Launch(LaunchError::Devices { .. })), "{error}");
+    assert!(error.to_string().contains("cuda:0") && error.to_string().contains("rocm:0"), "{error}");
+    assert_eq!(x.to(&rocm)?.to(&cuda)?.to(&Device::cpu())?.to_vec(), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+    Ok(())
+}
