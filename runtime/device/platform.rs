@@ -47,7 +47,8 @@ impl Platform {
         }
         self.pick(
             &["libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"],
-            &["libhiprtc.so.7", "libhiprtc.so.6", "libhiprtc.so.5"],
+            // hipRTC was once a part of HIP.
+            &["libhiprtc.so.7", "libhiprtc.so.6", "libhiprtc.so.5", "libamdhip64.so.5"],
         )
     }
 }

@@ -104,7 +104,7 @@ impl fmt::Display for DeviceError {
             DeviceError::OldDriver { platform, library, symbol } => write!(
                 f,
                 "{library} has no {symbol}: it is too old; install {}",
-                platform.pick("a driver for CUDA 11.2 or later", "ROCm 5.3 or later")
+                platform.pick("a driver for CUDA 11.2 or later", "ROCm 5.2 or later")
             ),
             DeviceError::NoDevice { platform, ordinal, count: 0 } => write!(
                 f,

@@ -66,8 +66,9 @@ unsafe impl Sync for Raw {}
 const RELEASE_THRESHOLD: c_int = 4;
 /// A stream that does not wait for the default one.
 const NON_BLOCKING: u32 = 1;
-/// `CUDA_ERROR_NO_DEVICE`, `hipErrorNoDevice`: a driver, and no device.
-const NO_DEVICE: c_int = 100;
+/// What `cuInit`, `hipInit` and the count of devices say where there is a driver, and no device:
+/// `CUDA_ERROR_NO_DEVICE`, `hipErrorNoDevice`, and early `hipErrorInvalidDevice`.
+const NO_DEVICE: [c_int; 2] = [100, 101];
 
 impl Gpu {
     /// The device of a number; made once.
@@ -85,7 +86,11 @@ impl Gpu {
             Ok(device)
         };
         open().map_err(|error| {
-            if matches!(error, DeviceError::Driver { code: NO_DEVICE, .. }) {
+            let calls = ["cuInit", "cuDeviceGetCount", "hipInit", "hipGetDeviceCount"];
+            if let DeviceError::Driver { call, code, .. } = &error
+                && calls.contains(call)
+                && NO_DEVICE.contains(code)
+            {
                 return DeviceError::NoDevice { platform, ordinal, count: 0 };
             }
             error

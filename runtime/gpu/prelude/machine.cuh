@@ -34,6 +34,11 @@ __device__ __forceinline__ unsigned atomicCAS(unsigned* at, unsigned expected, u
 }
 #endif
 
+// hipRTC has those of its own, but for this.
+#if defined(__HIP__) && !defined(__grid_constant__)
+#define __grid_constant__
+#endif
+
 // Threads of a warp (a wavefront).
 #if defined(TW_WARP)
 #elif defined(__GFX9__)
