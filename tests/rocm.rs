@@ -87,3 +87,45 @@ fn devices_of_both_platforms_live_side_by_side() -> Result<(), Error> {
     assert_eq!(x.to(&rocm)?.to(&cuda)?.to(&Device::cpu())?.to_vec(), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
     Ok(())
 }
+
+#[kernel]
+fn functions<M>(x: &Tensor<f64, M>, a: &mut Tensor<f64, M>, b: &mut Tensor<f64, M>, c: &mut Tensor<f64, M>) {
+    for m in tile(M) {
+        let t = x[m];
+        a[m] = sin(t) + cos(t * 3.0);
+        b[m] = gelu(t) + tanh(t) + erf(t * 0.25);
+        c[m] = exp2(t * 50.0) * pow(abs(t) + 0.5, t);
+    }
+}
+
+/// On AMD's GPUs these are not the vendor's functions but ours.
+#[test]
+fn functions_are_near_those_of_the_cpu_from_tiny_to_huge_arguments() -> Result<(), Error> {
+    let name = "functions_are_near_those_of_the_cpu_from_tiny_to_huge_arguments";
+    if !emulator::inside(name, &[]) {
+        return Ok(());
+    }
+    let device = Device::rocm(0)?;
+    let mut values: Vec<f64> = (0..400).map(|i| f64::from(i - 200) * 0.0371).collect();
+    values.extend([1e-300, 1e-9, 0.2, 3e5, 1e9, -2.5e14, 6e22, 1e30, -1e300, f64::MAX]);
+    let x = Tensor::from_vec(values.len(), values.clone())?;
+    let fresh = |device: &Device| Tensor::<f64>::zeros_on(values.len(), device);
+    let cpu = Device::cpu();
+    let mut here = [fresh(&cpu)?, fresh(&cpu)?, fresh(&cpu)?];
+    let mut there = [fresh(&device)?, fresh(&device)?, fresh(&device)?];
+    let [a, b, c] = &mut here;
+    functions::reference(&x, a, b, c)?;
+    let [a, b, c] = &mut there;
+    functions(&x.to(&device)?, a, b, c)?;
+    // Sums cancel.
+    for ((here, there), least) in here.iter().zip(&there).zip([0.1, 0.1, 0.0]) {
+        for ((at, wanted), got) in values.iter().zip(here.to_vec()).zip(there.to(&cpu)?.to_vec()) {
+            let near = (got - wanted).abs() <= 1e-14 * wanted.abs().max(least);
+            assert!(
+                got == wanted || near || (got.is_nan() && wanted.is_nan()),
+                "at {at}: {got}, not {wanted}"
+            );
+        }
+    }
+    Ok(())
+}

@@ -27,7 +27,7 @@ pub(crate) use vectors::Memory;
 pub(crate) const PRELUDE: [&str; 6] = [
     include_str!("prelude/machine.cuh"),
     include_str!("prelude/types.cuh"),
-    include_str!("prelude/math.cuh"),
+    concat!(include_str!("prelude/amd_math.cuh"), include_str!("prelude/math.cuh")),
     include_str!("prelude/tile.cuh"),
     include_str!("prelude/reduce.cuh"),
     include_str!("prelude/dot.cuh"),

@@ -41,7 +41,7 @@ __device__ __forceinline__ unsigned atomicCAS(unsigned* at, unsigned expected, u
 
 // Threads of a warp (a wavefront).
 #if defined(TW_WARP)
-#elif defined(__GFX9__)
+#elif defined(__GFX9__) || (defined(TW_AMD) && TW_AMD < 0x1000)
 #define TW_WARP 64
 #else
 #define TW_WARP 32
