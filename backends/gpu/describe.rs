@@ -10,8 +10,12 @@ use tilewright_compiler::ir::{AxisId, AxisKind, Elem, ParamKind};
 pub(crate) enum Region {
     /// For reductions: 16 bytes a thread.
     Scratch,
-    /// A block of a tile.
-    Tile { axes: Vec<AxisId>, elem: Elem },
+    /// A block of a tile; `slots`: one a turn that is under way.
+    Tile { axes: Vec<AxisId>, elem: Elem, slots: bool },
+    /// A block of a product's left side, if it does not stay in registers.
+    Held { axes: Vec<AxisId>, elem: Elem, dot: usize },
+    /// Those of a ring's slots.
+    Barriers,
 }
 
 /// The axes and types of a product of two matrices.
@@ -22,6 +26,18 @@ pub(crate) struct DotRoles {
     pub lhs: Elem,
     pub rhs: Elem,
     pub result: Elem,
+    /// Whether the left side was computed.
+    pub held: bool,
+}
+
+/// An operand that is copied ahead of its use.
+pub(crate) struct Copy {
+    /// Among the tensors.
+    pub tensor: usize,
+    /// Of each of its dimensions: the axis along it; none where one index is taken.
+    pub index: Vec<Option<AxisId>>,
+    /// The loop, in order.
+    pub ring: usize,
 }
 
 /// A place that may move vectors: memory is contiguous along `axis`.
@@ -67,15 +83,33 @@ impl Emitter<'_> {
         let dots = self.dots.iter().map(|dot| {
             let (rows, columns, contracted) = (dot.rows.at(), dot.columns.at(), dot.contracted.at());
             let [lhs, rhs, result] = [dot.lhs, dot.rhs, dot.result].map(|elem| element(elem, &gpu));
-            quote!(#gpu::Dot { rows: #rows, columns: #columns, contracted: #contracted, lhs: #lhs, rhs: #rhs, result: #result })
+            let held = dot.held;
+            quote!(#gpu::Dot { rows: #rows, columns: #columns, contracted: #contracted, lhs: #lhs, rhs: #rhs, result: #result, held: #held })
         });
         let regions = self.regions.iter().map(|region| match region {
             Region::Scratch => quote!(#gpu::Region::Scratch),
-            Region::Tile { axes, elem } => {
+            Region::Tile { axes, elem, slots } => {
                 let (axes, elem) = (axes.iter().map(|axis| axis.at()), element(*elem, &gpu));
-                quote!(#gpu::Region::Tile { axes: &[#(#axes),*], elem: #elem })
+                quote!(#gpu::Region::Tile { axes: &[#(#axes),*], elem: #elem, slots: #slots })
             }
+            Region::Held { axes, elem, dot } => {
+                let (axes, elem) = (axes.iter().map(|axis| axis.at()), element(*elem, &gpu));
+                quote!(#gpu::Region::Held { axes: &[#(#axes),*], elem: #elem, dot: #dot })
+            }
+            Region::Barriers => quote!(#gpu::Region::Barriers),
         });
+        let copies = self.copies.iter().map(|copy| {
+            let (tensor, ring) = (copy.tensor, copy.ring);
+            let index = copy.index.iter().map(|axis| match axis {
+                Some(axis) => {
+                    let axis = axis.at();
+                    quote!(::core::option::Option::Some(#axis))
+                }
+                None => quote!(::core::option::Option::None),
+            });
+            quote!(#gpu::Copy { tensor: #tensor, index: &[#(#index),*], ring: #ring })
+        });
+        let (rings, producer) = (self.rings.len(), self.producer.is_some());
         let sites = self.sites.iter().map(|site| {
             let (tensor, axis) = (site.tensor, site.axis.at());
             quote!(#gpu::Site { tensor: #tensor, axis: #axis })
@@ -99,6 +133,9 @@ impl Emitter<'_> {
                 together: &[#(#together),*],
                 dots: &[#(#dots),*],
                 regions: &[#(#regions),*],
+                copies: &[#(#copies),*],
+                rings: #rings,
+                producer: #producer,
                 sites: &[#(#sites),*],
                 tensors: &[#(#tensors),*],
                 elements: &[#(#elements),*],

@@ -14,7 +14,7 @@ impl Emitter<'_> {
         }
     }
 
-    fn tensor_number(&self, tensor: ParamId) -> usize {
+    pub fn tensor_number(&self, tensor: ParamId) -> usize {
         meta::tensors(self.kernel).iter().position(|id| *id == tensor).unwrap_or(0)
     }
 
@@ -37,11 +37,7 @@ impl Emitter<'_> {
     pub fn site(&mut self, tensor: ParamId, index: &[Index], last: Option<AxisId>) -> String {
         let Some(Index::Axis { axis, offset: None }) = index.last() else { return "1".into() };
         // Where a loop runs over a part, the last vector would reach beyond it.
-        let is_part = match &self.kernel.axes[*axis].kind {
-            AxisKind::Tile { begin, end, .. } => begin.is_some() || end.is_some(),
-            AxisKind::Whole { .. } | AxisKind::Each { .. } | AxisKind::Unroll { .. } => false,
-        };
-        if last != Some(*axis) || is_part {
+        if last != Some(*axis) || self.is_part(*axis) {
             return "1".into();
         }
         let site = Site { tensor: self.tensor_number(tensor), axis: *axis };
@@ -50,6 +46,14 @@ impl Emitter<'_> {
             self.sites.len() - 1
         });
         format!("TW_VECTOR_{at}")
+    }
+
+    /// Whether an axis runs over a part of its dimension.
+    pub fn is_part(&self, axis: AxisId) -> bool {
+        match &self.kernel.axes[axis].kind {
+            AxisKind::Tile { begin, end, .. } => begin.is_some() || end.is_some(),
+            AxisKind::Whole { .. } | AxisKind::Each { .. } | AxisKind::Unroll { .. } => false,
+        }
     }
 
     /// `args.x.data` moved by the scalar parts of an index.

@@ -17,6 +17,7 @@ mod dots;
 mod memory;
 mod names;
 mod reduce;
+mod rings;
 mod statements;
 mod values;
 
@@ -29,7 +30,7 @@ use std::fmt::Write;
 use names::Names;
 use proc_macro2::TokenStream;
 use tilewright_compiler::ir::{
-    AxisId, AxisKind, AxisSet, Callee, Elem, Kernel, Op, ParamKind, Stmt, ValueId,
+    AxisId, AxisKind, AxisSet, Callee, Elem, Kernel, Op, ParamKind, Stmt, ValueId, VarId,
 };
 use tilewright_compiler::schedule::{Refusal, gpu_form};
 use tilewright_compiler::walk::each_statement;
@@ -82,6 +83,22 @@ pub(crate) struct Emitter<'k> {
     /// Shared memory, in order.
     pub regions: Vec<describe::Region>,
     pub dots: Vec<describe::DotRoles>,
+    /// Products that go straight into a variable: it, and the sum that was to be assigned.
+    pub added: HashMap<ValueId, (VarId, ValueId)>,
+    /// Staged operands that are copied ahead of their use.
+    pub copies: Vec<describe::Copy>,
+    /// The loops with such operands.
+    pub rings: Vec<AxisId>,
+    /// The one of them whose copies a warp of its own makes.
+    pub producer: Option<AxisId>,
+    /// Scalars at the start of the program that hang on arguments alone.
+    pub pure_scalars: Vec<ValueId>,
+    /// Staged loads whose blocks are declared, and their regions.
+    pub in_shared: HashMap<ValueId, String>,
+    pub shared_at: HashMap<ValueId, usize>,
+    /// What stands between the start of the program and the rest, and where.
+    pub prologue_end: String,
+    pub prologue_at: usize,
     /// Loads and stores that may move several elements at once.
     pub sites: Vec<describe::Site>,
     /// How often a value is used.
@@ -113,6 +130,15 @@ impl<'k> Emitter<'k> {
             sets: RefCell::default(),
             regions: Vec::new(),
             dots: Vec::new(),
+            added: HashMap::new(),
+            copies: Vec::new(),
+            rings: Vec::new(),
+            producer: None,
+            pure_scalars: Vec::new(),
+            in_shared: HashMap::new(),
+            shared_at: HashMap::new(),
+            prologue_end: String::new(),
+            prologue_at: 0,
             sites: Vec::new(),
             uses: HashMap::new(),
             loops: Vec::new(),
@@ -192,10 +218,13 @@ impl<'k> Emitter<'k> {
         out.push_str(&self.arguments());
         let _ = write!(
             out,
-            "\nextern \"C\" __global__ void __launch_bounds__(TW_THREADS)\n{}(const __grid_constant__ Arguments args) {{\n",
+            "\nextern \"C\" __global__ void __launch_bounds__(TW_THREADS + TW_PRODUCERS)\n{}(const __grid_constant__ Arguments args) {{\n",
             self.names.kernel()
         );
-        out.push_str(&self.code);
+        let (prologue, rest) = self.code.split_at(self.prologue_at);
+        out.push_str(prologue);
+        out.push_str(&self.prologue_end);
+        out.push_str(rest);
         out.push_str("}\n");
         out
     }
@@ -221,6 +250,9 @@ impl<'k> Emitter<'k> {
                 let _ =
                     writeln!(out, "    {} {};", self.names.scalar(self.kernel, *elem), self.names.param(id));
             }
+        }
+        if !self.copies.is_empty() {
+            out.push_str("#if TW_MAPS\n    TensorMap maps[TW_MAPS];\n#endif\n");
         }
         out.push_str("};\n");
         out

@@ -162,6 +162,24 @@ const TAKEN: &[&str] = &[
     "sine",
     "simt",
     "Copies",
+    "crew",
+    "slot",
+    "landed",
+    "at",
+    "hold",
+    "Ring",
+    "Everyone",
+    "Producer",
+    "NoMap",
+    "no_map",
+    "TensorMap",
+    "At",
+    "Same",
+    "Barrier",
+    "issue",
+    "multiply",
+    "wgmma",
+    "When",
 ];
 
 /// A C++ identifier: ASCII, not a keyword, none of ours.
@@ -204,7 +222,7 @@ impl Names {
         // One scope holds axes, what loops over them declare, variables and values.
         let mut seen: HashSet<String> = axes.iter().cloned().collect();
         for axis in &axes {
-            seen.extend(["first", "last", "at"].map(|part| format!("{axis}_{part}")));
+            seen.extend(["first", "last", "at", "ring", "fetch"].map(|part| format!("{axis}_{part}")));
         }
         let mut free = |name: &str, number: usize| {
             let plain = identifier(name);

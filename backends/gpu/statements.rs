@@ -1,6 +1,7 @@
 //! Statements: loops, conditions, variables, and the shared loops of elementwise values.
 
 use super::Emitter;
+use super::rings::RingPlan;
 use tilewright_compiler::ir::{AxisId, AxisKind, AxisSet, Block, Index, Op, ParamId, Stmt, ValueId, VarId};
 use tilewright_compiler::schedule::{Refusal, is_leaf, operands};
 
@@ -31,7 +32,9 @@ impl Emitter<'_> {
     /// What one program does.
     pub fn program(&mut self, body: &Block) -> Result<(), Refusal> {
         self.count_uses(body);
+        self.producer = self.producer_loop(body);
         self.prologue();
+        self.prologue_at = self.code.len();
         self.declare_variables();
         self.block(body)
     }
@@ -122,9 +125,15 @@ impl Emitter<'_> {
     }
 
     fn block(&mut self, block: &Block) -> Result<(), Refusal> {
-        for stmt in block {
+        for (at, stmt) in block.iter().enumerate() {
             match stmt {
-                Stmt::Let(value) => self.value(*value)?,
+                Stmt::Let(value) => {
+                    if let Some((var, sum)) = self.adds_to(*value, &block[at + 1..]) {
+                        self.added.insert(*value, (var, sum));
+                    }
+                    self.value(*value)?;
+                }
+                Stmt::Assign(var, value) if self.added.values().any(|added| *added == (*var, *value)) => {}
                 Stmt::Assign(var, value) => self.assign(*var, *value),
                 Stmt::Store { tensor, index, value, .. } => self.store(*tensor, index, *value),
                 Stmt::For { axes, body, .. } => self.sequential(axes, body)?,
@@ -176,8 +185,9 @@ impl Emitter<'_> {
         self.n_labels += 1;
         let label = format!("done_{}", self.n_labels);
         self.loops.push(OpenLoop { n_axes: axes.len(), label: label.clone(), left: false });
+        let ring = self.ring_of(axes, body);
         for axis in axes {
-            self.open_loop(*axis);
+            self.open_loop(*axis, ring.as_ref());
             self.depth += 1;
         }
         self.block(body)?;
@@ -185,22 +195,38 @@ impl Emitter<'_> {
             self.depth -= 1;
             self.line("}");
         }
+        if let Some(ring) = &ring {
+            self.line(format!("{}_ring.finish();", self.names.axis(ring.axis)));
+            for (load, _) in ring.moving.iter().chain(&ring.fixed) {
+                self.in_shared.remove(load);
+            }
+        }
         if self.loops.pop().is_some_and(|open| open.left) {
             self.line(format!("{label}:;"));
         }
         Ok(())
     }
 
-    fn open_loop(&mut self, axis: AxisId) {
+    fn open_loop(&mut self, axis: AxisId, ring: Option<&RingPlan>) {
         let name = self.names.axis(axis);
         match self.kernel.axes[axis].kind.clone() {
-            AxisKind::Tile { dim, begin, end, .. } => {
-                let (first, last) = self.range(begin, end, dim);
+            AxisKind::Tile { .. } => {
+                let (first, last) = self.loop_range(axis);
                 self.line(format!("const int {name}_first = {first}, {name}_last = {last};"));
+                ring.into_iter().for_each(|ring| self.open_ring(ring));
+                let advance = if ring.is_some() { format!(", {name}_ring.advance()") } else { String::new() };
                 self.line(format!(
-                    "for (int {name}_at = {name}_first; {name}_at < {name}_last; {name}_at += Axis_{name}::step) {{"
+                    "for (int {name}_at = {name}_first; {name}_at < {name}_last; {name}_at += Axis_{name}::step{advance}) {{"
                 ));
                 self.line(format!("    {name}.at({name}_at, {name}_last);"));
+                if let Some(ring) = ring {
+                    self.line(format!("    {name}_ring.turn({name}_fetch);"));
+                    // From here on, this turn's slot is meant.
+                    for (load, _) in &ring.moving {
+                        let text = format!("{}.slot({name}_ring.slot)", self.names.part(*load, "block"));
+                        self.in_shared.insert(*load, text);
+                    }
+                }
             }
             AxisKind::Each { dim, begin, end } => {
                 let (first, last) = self.range(begin, end, dim);
@@ -212,6 +238,16 @@ impl Emitter<'_> {
                 self.line(format!("TW_UNROLL for (int {name} = {begin}; {name} < {end}; ++{name}) {{"));
             }
             AxisKind::Whole { .. } => {}
+        }
+    }
+
+    /// First index and end of a loop over blocks.
+    pub fn loop_range(&mut self, axis: AxisId) -> (String, String) {
+        match self.kernel.axes[axis].kind.clone() {
+            AxisKind::Tile { dim, begin, end, .. } => self.range(begin, end, dim),
+            AxisKind::Whole { .. } | AxisKind::Each { .. } | AxisKind::Unroll { .. } => {
+                ("0".into(), "0".into())
+            }
         }
     }
 
@@ -286,6 +322,7 @@ impl Emitter<'_> {
             self.comment(value).into_iter().for_each(|comment| self.line(comment));
             let expression = self.compute(value, None);
             self.line(format!("const {elem} {name} = {expression};"));
+            self.note_scalar(value);
             self.defined.insert(value);
             return Ok(());
         }
@@ -314,7 +351,7 @@ impl Emitter<'_> {
         }
         if self.must_sync(tensor) {
             self.flush();
-            self.line("__syncthreads();");
+            self.line("sync_program();");
         }
         if axes.is_empty() {
             self.flush();

@@ -4,9 +4,28 @@ use std::ffi::{CStr, c_char, c_int};
 
 use super::gpu::{Driver, Handle, Library, Opened};
 use crate::error::DeviceError;
-use crate::gpu::Architecture;
+use crate::gpu::{Architecture, TensorMap};
 
 type Text = unsafe extern "C" fn(c_int, *mut *const c_char) -> c_int;
+
+type Encode = unsafe extern "C" fn(
+    *mut EncodedMap,
+    c_int,
+    u32,
+    u64,
+    *const u64,
+    *const u64,
+    *const u32,
+    *const u32,
+    c_int,
+    c_int,
+    c_int,
+    c_int,
+) -> c_int;
+
+/// `CUtensorMap`.
+#[repr(C, align(64))]
+struct EncodedMap([u8; 128]);
 
 /// Functions without a counterpart of the same form in HIP.
 pub(super) struct Calls {
@@ -14,6 +33,8 @@ pub(super) struct Calls {
     context_retain: unsafe extern "C" fn(*mut Handle, c_int) -> c_int,
     context_enter: unsafe extern "C" fn(Handle) -> c_int,
     function_set: unsafe extern "C" fn(Handle, c_int, c_int) -> c_int,
+    /// Since CUDA 12.0.
+    encode: Option<Encode>,
     error_name: Text,
     error_text: Text,
 }
@@ -22,6 +43,11 @@ pub(super) struct Calls {
 const SHARED_MEMORY_WITH_OPT_IN: c_int = 97;
 const CAPABILITY_MAJOR: c_int = 75;
 const CAPABILITY_MINOR: c_int = 76;
+/// Element types of a tensor map.
+const FLOAT16: c_int = 6;
+const BFLOAT16: c_int = 9;
+/// How much the second-level cache fetches at once.
+const PROMOTE_TO_256_BYTES: c_int = 3;
 /// Of a function: most dynamic shared memory.
 const DYNAMIC_SHARED_MEMORY: c_int = 8;
 
@@ -34,6 +60,7 @@ impl Calls {
                 context_retain: library.symbol("cuDevicePrimaryCtxRetain")?,
                 context_enter: library.symbol("cuCtxSetCurrent")?,
                 function_set: library.symbol("cuFuncSetAttribute")?,
+                encode: library.symbol("cuTensorMapEncodeTiled").ok(),
                 error_name: library.symbol("cuGetErrorName")?,
                 error_text: library.symbol("cuGetErrorString")?,
             })
@@ -73,6 +100,48 @@ impl Calls {
         // SAFETY: the function's module is never unloaded.
         let code = unsafe { (self.function_set)(function, DYNAMIC_SHARED_MEMORY, bytes) };
         driver.check("cuFuncSetAttribute", code)
+    }
+
+    /// Whether the driver knows tensor maps.
+    pub fn has_tensor_maps(&self) -> bool {
+        self.encode.is_some()
+    }
+
+    /// A tensor map as the copy engine reads it: 128 bytes.
+    pub fn encode(&self, driver: &Driver, map: &TensorMap, to: &mut [u8]) -> Result<(), DeviceError> {
+        let symbol = "cuTensorMapEncodeTiled";
+        let (platform, library) = (driver.platform, driver.platform.drivers()[0]);
+        let encode = self.encode.ok_or(DeviceError::OldDriver { platform, library, symbol })?;
+        let mut encoded = EncodedMap([0; 128]);
+        let kind = if map.is_bf16 { BFLOAT16 } else { FLOAT16 };
+        let swizzle = match map.line {
+            128 => 3,
+            64 => 2,
+            _ => 1,
+        };
+        let rank = u32::try_from(map.lengths.len()).unwrap_or(0);
+        let (lengths, strides, block) = (map.lengths.as_ptr(), map.strides.as_ptr(), map.block.as_ptr());
+        let ones = [1u32; 5];
+        // SAFETY: the lists have `rank` entries, of strides one less; the driver writes 128 aligned bytes.
+        let code = unsafe {
+            encode(
+                &raw mut encoded,
+                kind,
+                rank,
+                map.address,
+                lengths,
+                strides,
+                block,
+                ones.as_ptr(),
+                0,
+                swizzle,
+                PROMOTE_TO_256_BYTES,
+                0,
+            )
+        };
+        driver.check(symbol, code)?;
+        to.copy_from_slice(&encoded.0);
+        Ok(())
     }
 
     /// A code's name and meaning.

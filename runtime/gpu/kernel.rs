@@ -21,6 +21,12 @@ pub struct Kernel {
     pub dots: &'static [Dot],
     /// Shared memory.
     pub regions: &'static [Region],
+    /// Operands that are copied ahead of their use.
+    pub copies: &'static [Copy],
+    /// Loops with such operands.
+    pub rings: usize,
+    /// Whether a warp of its own can make all those copies.
+    pub producer: bool,
     /// Accesses that may move vectors.
     pub sites: &'static [Site],
     /// Element types of the tensors.
@@ -98,6 +104,8 @@ pub struct Dot {
     pub rhs: Elem,
     /// Type of the result.
     pub result: Elem,
+    /// Whether the left side was computed, and may stay in registers.
+    pub held: bool,
 }
 
 /// A part of shared memory.
@@ -111,7 +119,32 @@ pub enum Region {
         axes: &'static [usize],
         /// Of the elements.
         elem: Elem,
+        /// One a turn of a loop that is under way.
+        slots: bool,
     },
+    /// The left side of a product, if it does not stay in registers.
+    Held {
+        /// Positions in `Kernel::axes`.
+        axes: &'static [usize],
+        /// Of the elements.
+        elem: Elem,
+        /// In `Kernel::dots`.
+        dot: usize,
+    },
+    /// Barriers of a ring's slots.
+    Barriers,
+}
+
+/// An operand that is copied to shared memory ahead of its use.
+#[derive(Debug)]
+pub struct Copy {
+    /// Among the tensors.
+    pub tensor: usize,
+    /// Of each of the tensor's dimensions: the axis along it, in `Kernel::axes`; none where one index is
+    /// taken.
+    pub index: &'static [Option<usize>],
+    /// The loop.
+    pub ring: usize,
 }
 
 /// A tensor that is read or written along an axis by vectors, if its layout allows.

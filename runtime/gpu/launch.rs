@@ -9,6 +9,10 @@ use crate::element::Kind;
 use crate::error::{Error, LaunchError};
 use crate::launch::{Meta, View};
 
+/// Of an encoded tensor map.
+const TENSOR_MAP_BYTES: usize = 128;
+const TENSOR_MAP_ALIGN: usize = 64;
+
 /// A launch whose arguments are being collected.
 pub struct Run<'l> {
     pub(crate) kernel: &'static Kernel,
@@ -101,9 +105,14 @@ impl Run<'_> {
             consts: &self.consts,
             functions: &self.functions,
             memory: &self.memory,
+            ranges,
             architecture: match self.target {
                 Target::Record(architecture) => architecture,
                 Target::Gpu(gpu) => gpu.architecture(),
+            },
+            has_maps: match self.target {
+                Target::Record(_) => true,
+                Target::Gpu(gpu) => gpu.has_tensor_maps(),
             },
             most_shared: match self.target {
                 Target::Record(architecture) => architecture.most_shared(),
@@ -138,6 +147,11 @@ impl Run<'_> {
             bytes.put(scalar);
         }
         bytes.align(8);
+        if !plan.maps.is_empty() {
+            bytes.align(TENSOR_MAP_ALIGN);
+        }
+        let maps_at = bytes.0.len();
+        bytes.0.resize(maps_at + TENSOR_MAP_BYTES * plan.maps.len(), 0);
         let fits = i32::try_from(programs).is_ok();
         let Some(programs) = u32::try_from(programs).ok().filter(|_| fits) else {
             return Err(LaunchError::TooManyPrograms { kernel: self.meta.kernel, programs }.into());
@@ -148,7 +162,8 @@ impl Run<'_> {
                     kernel: self.kernel.name.to_string(),
                     architecture,
                     text: plan.text(&problem),
-                    threads: plan.threads,
+                    maps: plan.maps.clone(),
+                    threads: plan.all_threads(),
                     shared: plan.shared,
                     programs,
                     arguments: bytes.0.to_vec(),
@@ -159,8 +174,11 @@ impl Run<'_> {
                 let text = || plan.text(&problem);
                 let key = plan.key(&problem);
                 let function = gpu.function(key, self.meta, self.kernel.name, plan.shared, text)?;
+                for (map, bytes) in plan.maps.iter().zip(bytes.0[maps_at..].chunks_mut(TENSOR_MAP_BYTES)) {
+                    gpu.encode(map, bytes)?;
+                }
                 // SAFETY: the block is as the text declares it; the launch that made this holds the storages.
-                unsafe { gpu.launch(&function, programs, plan.threads, plan.shared, &mut bytes.0)? };
+                unsafe { gpu.launch(&function, programs, plan.all_threads(), plan.shared, &mut bytes.0)? };
                 Ok(())
             }
         }

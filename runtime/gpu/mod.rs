@@ -5,30 +5,41 @@
 //! launch's dimensions and config, and prints them before the text.
 
 mod architecture;
+mod blocks;
 mod functions;
 mod kernel;
 mod launch;
+mod maps;
 mod plan;
 mod record;
 mod spread;
 mod vectors;
 
 pub use architecture::Architecture;
-pub(crate) use architecture::Matrix;
-pub use kernel::{Axis, AxisKind, Dot, Elem, Function, Kernel, Region, Site};
+pub use kernel::{Axis, AxisKind, Copy, Dot, Elem, Function, Kernel, Region, Site};
 pub(crate) use launch::Target;
 pub use launch::{Run, Scalar};
 pub(crate) use plan::{Plan, Problem};
 pub(crate) use record::recording;
+pub use maps::TensorMap;
 pub use record::{Unit, record};
 pub(crate) use vectors::Memory;
 
 /// The device code that every kernel's text builds on.
-pub(crate) const PRELUDE: [&str; 6] = [
+pub(crate) const PRELUDE: [&str; 5] = [
     include_str!("prelude/machine.cuh"),
     include_str!("prelude/types.cuh"),
     concat!(include_str!("prelude/amd_math.cuh"), include_str!("prelude/math.cuh")),
     include_str!("prelude/tile.cuh"),
     include_str!("prelude/reduce.cuh"),
+];
+
+/// What texts with products of tiles need besides.
+pub(crate) const DOT_PRELUDE: [&str; 6] = [
+    include_str!("prelude/shared.cuh"),
+    include_str!("prelude/ring.cuh"),
+    include_str!("prelude/mma.cuh"),
+    include_str!("prelude/wgmma.cuh"),
+    include_str!("prelude/amd.cuh"),
     include_str!("prelude/dot.cuh"),
 ];

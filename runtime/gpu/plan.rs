@@ -2,8 +2,12 @@
 
 use std::fmt::Write;
 
-use super::spread::{LANE_BITS, Spread};
-use super::{Architecture, AxisKind, Function, Kernel, Memory, PRELUDE, Region, functions};
+use super::architecture::Matrix;
+use super::blocks::{cores_of_kernel, fragments, roles, shrink, stays, steps, strips};
+use super::blocks::Role;
+use super::maps::{TensorMap, map_of};
+use super::spread::Spread;
+use super::{Architecture, AxisKind, DOT_PRELUDE, Function, Kernel, Memory, PRELUDE, Region, functions};
 use crate::config::Config;
 use crate::device::gpu::FunctionKey;
 use crate::element::Kind;
@@ -25,8 +29,12 @@ pub(crate) struct Problem<'a> {
     pub functions: &'a [&'static Function],
     /// The tensors.
     pub memory: &'a [Memory],
+    /// First index and end of each grid axis.
+    pub ranges: &'a [(i32, i32)],
     /// What the text is for.
     pub architecture: Architecture,
+    /// Whether the driver knows tensor maps.
+    pub has_maps: bool,
     /// Shared memory that a program may have, in bytes.
     pub most_shared: u32,
 }
@@ -37,8 +45,16 @@ pub(crate) struct Plan {
     /// Of each axis: where blocks start, in elements; 0 without blocks.
     pub steps: Vec<i32>,
     spreads: Vec<Spread>,
-    /// Threads of a program.
-    pub threads: u32,
+    /// Threads of a program that compute.
+    threads: u32,
+    /// Threads that only copy.
+    producers: u32,
+    /// Turns of a loop that are under way at once.
+    stages: u32,
+    /// Of each operand that is copied ahead: its place among `maps`.
+    mapped: Vec<Option<usize>>,
+    /// For the copy engine; they end the argument block.
+    pub maps: Vec<TensorMap>,
     /// Dynamic shared memory of a program.
     pub shared: u32,
     offsets: Vec<u32>,
@@ -46,29 +62,18 @@ pub(crate) struct Plan {
 }
 
 /// The bits that count to `n - 1`.
-fn bits(n: i32) -> u32 {
+pub(super) fn bits(n: i32) -> u32 {
     u32::try_from(n.max(1)).map_or(0, |n| n.next_power_of_two().trailing_zeros())
 }
 
-/// Registers that the values of a tile may take of a thread, together.
-const TILE_BITS: u32 = 12;
 /// Elements of a tile that a thread can hold; beyond that, compilers take minutes.
 const MOST_ELEMENTS: u64 = 512;
 /// Longest whole dimension that a tile can hold.
 pub(super) const MOST_BITS: u32 = 17;
-
-/// Which threads an axis is spread over. Axes that stand in one tile differ.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
-    /// The lowest thread bits: memory is contiguous along it, or it is the columns of a product.
-    Lanes,
-    /// The thread bits above, or the rows of a product.
-    Outer,
-    /// Registers only.
-    Alone,
-    /// No tile.
-    None,
-}
+/// Threads that copy, where some do nothing else: four warps, as registers are handed over by four.
+const PRODUCERS: u32 = 128;
+/// Turns under way, at most; the first that fit are taken.
+const STAGES: [u32; 3] = [4, 3, 2];
 
 impl Plan {
     /// Chooses all constants.
@@ -89,7 +94,12 @@ impl Plan {
         let roles = roles(kernel);
         let mut steps = steps(problem, &roles);
         loop {
-            let plan = Plan::with_steps(problem, &roles, steps.clone());
+            let mut plan = Plan::with_steps(problem, &roles, steps.clone(), STAGES[0]);
+            for stages in &STAGES[1..] {
+                if plan.shared > problem.most_shared {
+                    plan = Plan::with_steps(problem, &roles, steps.clone(), *stages);
+                }
+            }
             let elements = plan.elements_a_thread(kernel);
             if plan.shared <= problem.most_shared && elements <= MOST_ELEMENTS {
                 return Ok(plan);
@@ -105,7 +115,7 @@ impl Plan {
         }
     }
 
-    fn with_steps(problem: &Problem<'_>, roles: &[Role], steps: Vec<i32>) -> Plan {
+    fn with_steps(problem: &Problem<'_>, roles: &[Role], steps: Vec<i32>, stages: u32) -> Plan {
         let kernel = problem.kernel;
         let mut widths: Vec<u32> = steps.iter().map(|step| bits(*step)).collect();
         for dot in kernel.dots {
@@ -121,10 +131,46 @@ impl Plan {
         let (spreads, threads) = if kernel.dots.is_empty() {
             strips(kernel, roles, &widths, &vectors)
         } else {
-            fragments(kernel, roles, &widths)
+            fragments(problem, roles, &widths)
         };
-        let (offsets, shared) = place(problem, &widths, threads);
-        Plan { steps, spreads, threads, shared, offsets, vectors }
+        let (offsets, shared) = place(problem, &spreads, &widths, threads, stages);
+        let mut plan = Plan {
+            steps,
+            spreads,
+            threads,
+            producers: 0,
+            stages,
+            mapped: vec![None; kernel.copies.len()],
+            maps: Vec::new(),
+            shared,
+            offsets,
+            vectors,
+        };
+        plan.map(problem, &widths);
+        plan
+    }
+
+    /// Leaves what it can to the copy engine, and to a warp that does nothing else.
+    fn map(&mut self, problem: &Problem<'_>, widths: &[u32]) {
+        let kernel = problem.kernel;
+        if !problem.has_maps || cores_of_kernel(problem) != Matrix::Wgmma || kernel.copies.is_empty() || self.threads < 128 {
+            return;
+        }
+        let blocks: Vec<u32> = widths.iter().map(|bits| 1 << (*bits).min(20)).collect();
+        for (copy, mapped) in kernel.copies.iter().zip(&mut self.mapped) {
+            if let Some(map) = map_of(problem, copy, &self.steps, &blocks) {
+                *mapped = Some(self.maps.len());
+                self.maps.push(map);
+            }
+        }
+        if kernel.producer && self.maps.len() == kernel.copies.len() {
+            self.producers = PRODUCERS;
+        }
+    }
+
+    /// Threads of a program.
+    pub fn all_threads(&self) -> u32 {
+        self.threads + self.producers
     }
 
     /// How many elements a thread holds of the largest tile.
@@ -138,9 +184,18 @@ impl Plan {
     pub fn text(&self, problem: &Problem<'_>) -> String {
         let kernel = problem.kernel;
         let mut out = problem.architecture.definition();
-        let _ = writeln!(out, "#define TW_THREADS {}", self.threads);
-        for part in PRELUDE {
-            out.push_str(part);
+        let numbers = [
+            ("THREADS", self.threads),
+            ("PRODUCERS", self.producers),
+            ("STAGES", self.stages),
+            ("MAPS", u32::try_from(self.maps.len()).unwrap_or(0)),
+        ];
+        for (name, value) in numbers {
+            let _ = writeln!(out, "#define TW_{name} {value}");
+        }
+        PRELUDE.iter().for_each(|part| out.push_str(part));
+        if kernel.regions.iter().any(|region| !matches!(region, Region::Scratch)) {
+            DOT_PRELUDE.iter().for_each(|part| out.push_str(part));
         }
         out.push_str("\n// --- The constants of this launch ---\n");
         for (name, kind) in kernel.elements.iter().zip(problem.kinds) {
@@ -163,6 +218,15 @@ impl Plan {
         for (at, width) in self.vectors.iter().enumerate() {
             let _ = writeln!(out, "#define TW_VECTOR_{at} {width}");
         }
+        for (at, map) in self.mapped.iter().enumerate() {
+            let map = map.map_or("no_map".to_string(), |map| format!("args.maps[{map}]"));
+            let _ = writeln!(out, "#define TW_MAP_{at} {map}");
+        }
+        for ring in 0..kernel.rings {
+            let of_ring = |(copy, map): &(&super::Copy, &Option<usize>)| copy.ring == ring && map.is_some();
+            let bulk = kernel.copies.iter().zip(&self.mapped).filter(of_ring).count();
+            let _ = writeln!(out, "#define TW_BULK_{ring} {bulk}");
+        }
         for (at, offset) in self.offsets.iter().enumerate() {
             let _ = writeln!(out, "#define TW_AT_{at} {offset}");
         }
@@ -180,7 +244,9 @@ impl Plan {
         let kinds = problem.kinds.iter().map(|kind| *kind as i64);
         let functions = problem.functions.iter().map(|function| std::ptr::from_ref(*function).addr() as i64);
         let consts = problem.consts.iter().copied();
-        let constants = steps.chain(evens).chain(vectors).chain(kinds).chain(consts).chain(functions);
+        let maps = self.mapped.iter().map(|map| map.map_or(-1, |at| at as i64));
+        let stages = std::iter::once(i64::from(self.stages));
+        let constants = steps.chain(evens).chain(maps).chain(stages).chain(vectors).chain(kinds).chain(consts).chain(functions);
         (std::ptr::from_ref(problem.kernel).addr(), constants.collect())
     }
 
@@ -205,177 +271,34 @@ impl Plan {
     }
 }
 
-/// The position of an axis in the order of tiles.
-fn rank(kernel: &Kernel, axis: usize) -> usize {
-    kernel.order.iter().position(|at| *at == axis).unwrap_or(0)
-}
-
-fn roles(kernel: &Kernel) -> Vec<Role> {
-    let mut roles = vec![Role::None; kernel.axes.len()];
-    let fits = |roles: &[Role], axis: usize, role: Role| {
-        let clashes = |set: &&'static [usize]| {
-            set.contains(&axis) && set.iter().any(|other| *other != axis && roles[*other] == role)
-        };
-        !kernel.together.iter().any(clashes)
-    };
-    let mut give = |axis: usize, wanted: &[Role]| {
-        if roles[axis] == Role::None {
-            let role = wanted.iter().copied().find(|role| fits(&roles, axis, *role));
-            roles[axis] = role.unwrap_or(Role::Alone);
-        }
-    };
-    for dot in kernel.dots {
-        give(dot.rows, &[Role::Outer, Role::Lanes]);
-        give(dot.columns, &[Role::Lanes, Role::Outer]);
-        give(dot.contracted, &[Role::Lanes, Role::Outer]);
-    }
-    for axis in kernel.order.iter().rev() {
-        if !matches!(kernel.axes[*axis].kind, AxisKind::Scalar) {
-            give(*axis, &[Role::Lanes, Role::Outer]);
-        }
-    }
-    roles
-}
-
-/// Block sizes: the config's, else ones that give every program a few thousand elements.
-fn steps(problem: &Problem<'_>, roles: &[Role]) -> Vec<i32> {
-    let kernel = problem.kernel;
-    let mut steps = vec![0; kernel.axes.len()];
-    let mut free = Vec::new();
-    for (at, axis) in kernel.axes.iter().enumerate() {
-        match axis.kind {
-            AxisKind::Whole { dim } => steps[at] = problem.dims[dim].max(1),
-            AxisKind::Tile { dim, axis, .. } => {
-                let bounds = &problem.meta.axes[axis];
-                let wanted = problem.config.get(bounds.key);
-                let length = problem.dims[dim].max(1);
-                let heuristic = if is_of_dot(kernel, at) { dot_step(problem, at, length) } else { 1 };
-                steps[at] = wanted.unwrap_or(heuristic).clamp(bounds.min, bounds.max.min(1 << MOST_BITS));
-                if wanted.is_none() && !is_of_dot(kernel, at) {
-                    free.push(at);
-                }
-            }
-            AxisKind::Scalar => {}
-        }
-    }
-    // Lanes first, so that memory is read in long strips.
-    free.sort_by_key(|at| (roles[*at] != Role::Lanes, std::cmp::Reverse(rank(kernel, *at))));
-    for at in free {
-        grow(problem, &mut steps, at);
-    }
-    steps
-}
-
-fn is_of_dot(kernel: &Kernel, axis: usize) -> bool {
-    kernel.dots.iter().any(|dot| [dot.rows, dot.columns, dot.contracted].contains(&axis))
-}
-
-fn dot_step(problem: &Problem<'_>, axis: usize, length: i32) -> i32 {
-    let of_result = problem.kernel.dots.iter().any(|dot| dot.rows == axis || dot.columns == axis);
-    let short = 1 << bits(length);
-    if of_result { short.clamp(16, 64) } else { short.clamp(16, 32) }
-}
-
-/// Doubles a block while the largest tile that it is in stays small, and the axis is not covered.
-fn grow(problem: &Problem<'_>, steps: &mut [i32], at: usize) {
-    let kernel = problem.kernel;
-    let AxisKind::Tile { dim, axis, .. } = kernel.axes[at].kind else { return };
-    let bounds = &problem.meta.axes[axis];
-    let size = |steps: &[i32]| {
-        let tile = |set: &&'static [usize]| set.iter().map(|axis| bits(steps[*axis])).sum::<u32>();
-        kernel.together.iter().filter(|set| set.contains(&at)).map(tile).max().unwrap_or(0)
-    };
-    let goal = if kernel.dots.is_empty() { TILE_BITS - 1 } else { TILE_BITS };
-    while size(steps) < goal && steps[at] < problem.dims[dim] {
-        let next = (steps[at].max(1) * 2).clamp(bounds.min, bounds.max);
-        if next <= steps[at] {
-            break;
-        }
-        steps[at] = next;
-    }
-}
-
-/// Halves the longest block of a product that neither the kernel nor the config fixes; false if there is
-/// none.
-fn shrink(problem: &Problem<'_>, steps: &mut [i32]) -> bool {
-    let kernel = problem.kernel;
-    let may = |at: &usize| match kernel.axes[*at].kind {
-        AxisKind::Tile { axis, .. } => {
-            let bounds = &problem.meta.axes[axis];
-            steps[*at] > bounds.min.max(1) && problem.config.get(bounds.key).is_none()
-        }
-        AxisKind::Whole { .. } | AxisKind::Scalar => false,
-    };
-    let longest = (0..steps.len()).filter(may).max_by_key(|at| steps[*at]);
-    if let Some(at) = longest {
-        steps[at] = (steps[at] / 2).max(1);
-    }
-    longest.is_some()
-}
-
-/// Without products: lanes run along memory, vectors first.
-fn strips(kernel: &Kernel, roles: &[Role], widths: &[u32], vectors: &[usize]) -> (Vec<Spread>, u32) {
-    let widest = |role: Role| {
-        (0..widths.len()).filter(|at| roles[*at] == role).map(|at| widths[at]).max().unwrap_or(0)
-    };
-    let run = vectors.iter().max().map_or(0, |width| width.trailing_zeros()).min(widest(Role::Lanes));
-    let tile = kernel
-        .together
-        .iter()
-        .map(|set| set.iter().map(|axis| widths[*axis]).sum::<u32>())
-        .max()
-        .unwrap_or(0);
-    // About eight elements a thread; a warp at least.
-    let threads = tile.saturating_sub(3).clamp(LANE_BITS, if tile > 14 { 10 } else { 8 });
-    let lanes = (widest(Role::Lanes) - run).min(threads);
-    let outer = (threads - lanes).min(widest(Role::Outer));
-    let threads = (lanes + outer).max(LANE_BITS);
-    let spread = |at: usize| {
-        let width = widths[at];
-        match roles[at] {
-            Role::Lanes => Spread::strips(width, run, 0..lanes as i8),
-            Role::Outer => Spread::strips(width, 0, lanes as i8..(lanes + outer) as i8),
-            Role::Alone => Spread::strips(width, width, 0..0),
-            Role::None => Spread::default(),
-        }
-    };
-    ((0..widths.len()).map(spread).collect(), 1 << threads)
-}
-
-/// With products: the layout of matrix cores' accumulators.
-fn fragments(kernel: &Kernel, roles: &[Role], widths: &[u32]) -> (Vec<Spread>, u32) {
-    let dots = || kernel.dots.iter().flat_map(|dot| [dot.rows, dot.columns]);
-    let widest = |role: Role| dots().filter(|at| roles[*at] == role).map(|at| widths[at]).max().unwrap_or(4);
-    let (rows, columns) = (widest(Role::Outer).max(4) - 4, widest(Role::Lanes).max(4) - 4);
-    let warps = (rows + columns).min(2);
-    // Where rows are reduced, a row that stays in one warp is reduced without shared memory.
-    let reduces = kernel.regions.iter().any(|region| matches!(region, Region::Scratch));
-    let of_rows = if reduces { warps.min(rows) } else { warps.div_ceil(2).min(rows) };
-    let of_columns = (warps - of_rows).min(columns);
-    let first = LANE_BITS as i8;
-    let split = first + of_rows as i8;
-    let spread = |at: usize| match roles[at] {
-        Role::Outer => Spread::rows(widths[at], first..split),
-        Role::Lanes => Spread::columns(widths[at], (split..split + of_columns as i8).collect()),
-        Role::Alone => Spread::strips(widths[at], widths[at], 0..0),
-        Role::None => Spread::default(),
-    };
-    ((0..widths.len()).map(spread).collect(), 1 << (LANE_BITS + of_rows + of_columns))
-}
-
 /// Shared memory, one region after the other.
-fn place(problem: &Problem<'_>, widths: &[u32], threads: u32) -> (Vec<u32>, u32) {
+fn place(
+    problem: &Problem<'_>,
+    spreads: &[Spread],
+    widths: &[u32],
+    threads: u32,
+    stages: u32,
+) -> (Vec<u32>, u32) {
+    let tile = |axes: &[usize], size: usize| {
+        let elements: u32 = axes.iter().map(|axis| widths[*axis]).sum();
+        ((size as u64) << elements.min(40)).next_multiple_of(1024)
+    };
     let mut at = 0u32;
     let offsets = problem.kernel.regions.iter().map(|region| {
         let bytes = match region {
             Region::Scratch => 16 * u64::from(threads),
-            Region::Tile { axes, elem } => {
-                let elements: u32 = axes.iter().map(|axis| widths[*axis]).sum();
-                (elem.kind(problem.kinds).size() as u64) << elements.min(40)
+            Region::Barriers => 16 * u64::from(stages),
+            Region::Tile { axes, elem, slots } => {
+                tile(axes, elem.kind(problem.kinds).size()) * if *slots { u64::from(stages) } else { 1 }
+            }
+            Region::Held { axes, elem, dot } => {
+                let stays = stays(problem, &problem.kernel.dots[*dot], spreads, widths);
+                if stays { 0 } else { tile(axes, elem.kind(problem.kinds).size()) }
             }
         };
         let offset = at;
-        at = at.saturating_add(u32::try_from(bytes.next_multiple_of(128)).unwrap_or(u32::MAX - 127));
+        // Swizzles count from multiples of 1024.
+        at = at.saturating_add(u32::try_from(bytes.next_multiple_of(1024)).unwrap_or(u32::MAX - 1023));
         offset
     });
     let offsets: Vec<u32> = offsets.collect();

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::Architecture;
+use super::{Architecture, TensorMap};
 
 /// The text of one launch, complete: what a compiler takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub struct Unit {
     pub architecture: Architecture,
     /// The translation unit.
     pub text: String,
+    /// What the copy engine reads: each is 128 bytes at the end of the arguments, 0 so far.
+    pub maps: Vec<TensorMap>,
     /// Threads of a program.
     pub threads: u32,
     /// Dynamic shared memory of a program, in bytes.

@@ -18,27 +18,18 @@ impl Spread {
         Spread(spread)
     }
 
-    /// The rows of a matrix core's accumulator: 8 rows in lane bits 2 to 4, twice; then warps.
-    pub fn rows(bits: u32, warps: impl Iterator<Item = i8>) -> Spread {
-        let head = [2, 3, 4, REGISTER].into_iter().chain(warps);
-        Spread::head(bits, head)
-    }
-
-    /// The columns: pairs in a register pair, four pairs in lane bits 0 and 1; then registers; warps last,
-    /// so that a warp's columns are adjacent.
-    pub fn columns(bits: u32, warps: Vec<i8>) -> Spread {
-        let mut spread = Spread::head(bits, [REGISTER, 0, 1].into_iter()).0;
-        let free = spread.len().saturating_sub(4);
-        let used = warps.len().min(free);
-        let at = spread.len() - used;
-        spread[at..].copy_from_slice(&warps[..used]);
-        Spread(spread)
-    }
-
-    fn head(bits: u32, head: impl Iterator<Item = i8>) -> Spread {
-        let mut spread: Vec<i8> = head.take(bits as usize).collect();
+    /// The rows of a matrix core's accumulator: its own bits, then warps, then registers.
+    pub fn rows(bits: u32, head: [i8; 4], warps: impl Iterator<Item = i8>) -> Spread {
+        let mut spread: Vec<i8> = head.into_iter().chain(warps).take(bits as usize).collect();
         spread.resize(bits as usize, REGISTER);
         Spread(spread)
+    }
+
+    /// The columns: its own bits, then registers; warps last, so that a warp's columns are adjacent.
+    pub fn columns(bits: u32, head: [i8; 4], warps: std::ops::Range<i8>) -> Spread {
+        let registers = (bits as usize).saturating_sub(4 + warps.len());
+        let all = head.into_iter().chain(std::iter::repeat_n(REGISTER, registers)).chain(warps);
+        Spread(all.take(bits as usize).collect())
     }
 
     /// How many bits count registers.
@@ -66,8 +57,9 @@ mod tests {
 
     #[test]
     fn matrix_cores_hold_rows_in_lane_bits_two_to_four_and_columns_in_pairs() {
-        assert_eq!(Spread::rows(6, 5..7).text(), "2, 3, 4, R, 5, 6");
-        assert_eq!(Spread::columns(6, vec![7]).text(), "R, 0, 1, R, R, 7");
-        assert_eq!(Spread::columns(4, vec![7]).text(), "R, 0, 1, R");
+        let (rows, columns) = ([2, 3, 4, REGISTER], [REGISTER, 0, 1, REGISTER]);
+        assert_eq!(Spread::rows(6, rows, 5..7).text(), "2, 3, 4, R, 5, 6");
+        assert_eq!(Spread::columns(6, columns, 7..8).text(), "R, 0, 1, R, R, 7");
+        assert_eq!(Spread::columns(4, columns, 7..8).text(), "R, 0, 1, R");
     }
 }

@@ -7,7 +7,7 @@ use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ptr::null_mut;
 use std::sync::{Mutex, OnceLock};
-use tilewright::{Architecture, Unit};
+use tilewright::{Architecture, TensorMap, Unit};
 
 /// Launches of a kernel that are taken, at most.
 const LAUNCHES: usize = 4;
@@ -133,6 +133,10 @@ pub fn launch(unit: &Unit) -> [i64; 5] {
         let mut fault = [0u64; 5];
         let mut arguments = unit.arguments.clone();
         arguments[..8].copy_from_slice(&(fault.as_mut_ptr() as u64).to_le_bytes());
+        let maps_at = arguments.len() - MAP * unit.maps.len();
+        for (map, to) in unit.maps.iter().zip(arguments[maps_at..].chunks_mut(MAP)) {
+            encode(map, to);
+        }
         let mut length = arguments.len();
         let mut extra: [Handle; 5] = [
             std::ptr::without_provenance_mut(1),
@@ -159,6 +163,56 @@ pub fn launch(unit: &Unit) -> [i64; 5] {
         }
         fault.map(u64::cast_signed)
     }
+}
+
+/// Bytes of an encoded tensor map.
+const MAP: usize = 128;
+
+#[repr(C, align(64))]
+struct EncodedMap([u8; MAP]);
+
+/// # Safety
+/// The libraries are those of tests/emulator.
+unsafe fn encode(map: &TensorMap, to: &mut [u8]) {
+    type Encode = unsafe extern "C" fn(
+        *mut EncodedMap,
+        c_int,
+        u32,
+        u64,
+        *const u64,
+        *const u64,
+        *const u32,
+        *const u32,
+        c_int,
+        c_int,
+        c_int,
+        c_int,
+    ) -> c_int;
+    let mut encoded = EncodedMap([0; MAP]);
+    let kind = if map.is_bf16 { 9 } else { 6 };
+    let swizzle = map.line.trailing_zeros() as c_int - 4;
+    // SAFETY: the driver API's signature.
+    let code = unsafe {
+        let encode: Encode = symbol(libraries().driver, c"cuTensorMapEncodeTiled");
+        let (lengths, strides, block) = (map.lengths.as_ptr(), map.strides.as_ptr(), map.block.as_ptr());
+        let (rank, ones) = (map.lengths.len() as u32, [1u32; 5]);
+        encode(
+            &raw mut encoded,
+            kind,
+            rank,
+            map.address,
+            lengths,
+            strides,
+            block,
+            ones.as_ptr(),
+            0,
+            swizzle,
+            0,
+            0,
+        )
+    };
+    assert_eq!(code, 0, "{map:?} is not encoded");
+    to.copy_from_slice(&encoded.0);
 }
 
 /// # Safety

@@ -24,7 +24,7 @@ pub(crate) use memory::Memory;
 
 use super::Platform;
 use crate::error::{DeviceError, Error};
-use crate::gpu::Architecture;
+use crate::gpu::{Architecture, TensorMap};
 use crate::launch::Meta;
 
 /// A device.
@@ -164,6 +164,22 @@ impl Gpu {
     /// What kernels are compiled for.
     pub fn architecture(&self) -> Architecture {
         self.architecture
+    }
+
+    /// Whether the copy engine can be told about tensors.
+    pub fn has_tensor_maps(&self) -> bool {
+        match &self.driver.own {
+            Own::Cuda(calls) => calls.has_tensor_maps(),
+            Own::Rocm(_) => false,
+        }
+    }
+
+    /// A tensor map as the copy engine reads it: 128 bytes.
+    pub fn encode(&self, map: &TensorMap, to: &mut [u8]) -> Result<(), DeviceError> {
+        match &self.driver.own {
+            Own::Cuda(calls) => calls.encode(self.driver, map, to),
+            Own::Rocm(_) => Ok(()),
+        }
     }
 
     fn wait(&self) -> Result<(), DeviceError> {

@@ -41,8 +41,15 @@ __device__ __forceinline__ unsigned atomicCAS(unsigned* at, unsigned expected, u
 
 // Threads of a warp (a wavefront).
 #if defined(TW_WARP)
-#elif defined(__GFX9__) || (defined(TW_AMD) && TW_AMD < 0x1000)
+#elif defined(TW_AMD) && TW_AMD < 0x1000
 #define TW_WARP 64
 #else
 #define TW_WARP 32
+#endif
+
+// Whether products of halves go to matrix cores.
+#if defined(TW_CUDA) || TW_AMD == 0x90a || (TW_AMD >= 0x940 && TW_AMD <= 0x950) || TW_AMD >= 0x1100
+#define TW_MATRIX 1
+#else
+#define TW_MATRIX 0
 #endif

@@ -1,5 +1,16 @@
 // Reductions along an axis: in registers, between the threads of a warp, between warps.
 
+// Waits for all threads of the program.
+TW_DEVICE void sync_program() {
+#if !TW_PRODUCERS
+    __syncthreads();
+#elif defined(TW_EMULATED)
+    simt::barrier(1, TW_THREADS);
+#else
+    asm volatile("bar.sync 1, %0;" ::"n"(TW_THREADS) : "memory");
+#endif
+}
+
 [[maybe_unused]] constexpr int warp_bits = TW_WARP == 64 ? 6 : 5;
 
 // v of the thread whose lane differs in the bits of `mask`.
@@ -26,9 +37,9 @@ template <class T> TW_DEVICE T other_lane(T v, int mask) {
 // v of the thread whose number differs in bit `at`.
 template <class T> TW_DEVICE T other_thread(T v, int at, T* shared) {
     if (at < warp_bits) return other_lane(v, 1 << at);
-    __syncthreads();
+    sync_program();
     shared[threadIdx.x] = v;
-    __syncthreads();
+    sync_program();
     return shared[threadIdx.x ^ (1u << at)];
 }
 
@@ -69,7 +80,7 @@ TW_DEVICE void reduce(Tile<T, To>& result, const Tile<E, As>& tile, const A& axi
         result[i] = part[0];
     }
     // The next one may use the same scratch memory.
-    if (S::threads >> warp_bits) __syncthreads();
+    if (S::threads >> warp_bits) sync_program();
 }
 
 // An element and where it is, for argmax and argmin.

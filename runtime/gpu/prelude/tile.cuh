@@ -60,6 +60,8 @@ template <int Id, class S, int Step, bool Even> struct Axis {
     }
     // The index of register r.
     TW_DEVICE int index(int r) const { return begin + base + S::offset(r); }
+    // Whether the block does not end early.
+    TW_DEVICE bool is_full() const { return end - begin == block; }
     // Whether it is one.
     TW_DEVICE bool has(int r) const { return Even || index(r) < end; }
 };
@@ -192,6 +194,13 @@ template <class E, int V> struct Pack {
 };
 
 constexpr int smaller(int a, int b) { return a < b ? a : b; }
+
+// What the standard library calls is_same and enable_if.
+template <class A, class B> struct Same { static constexpr bool value = false; };
+template <class A> struct Same<A, A> { static constexpr bool value = true; };
+template <bool Holds> struct Whether;
+template <> struct Whether<true> { typedef int type; };
+template <bool Holds> using When = typename Whether<Holds>::type;
 
 // An axis and its stride in memory.
 template <class Ax> struct Along {
