@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 const NVIDIA: [&str; 3] = ["sm_80", "sm_90a", "sm_100a"];
 const AMD: [&str; 4] = ["gfx90a", "gfx942", "gfx1100", "gfx1201"];
 
-/// All texts, by name.
-fn texts() -> Option<Vec<PathBuf>> {
+/// All texts for `architectures`, by name; of each there are at least 60 kernels.
+fn texts(architectures: &[&str]) -> Option<Vec<PathBuf>> {
     let Some(folder) = std::env::var_os("TILEWRIGHT_TEXTS") else {
         println!("skipped: no texts (TILEWRIGHT_TEXTS); .ci/gpu writes them");
         return None;
@@ -25,16 +25,26 @@ fn texts() -> Option<Vec<PathBuf>> {
     let mut texts: Vec<PathBuf> = files.map(|file| file.expect("a readable folder").path()).collect();
     texts.retain(|path| path.extension().is_some_and(|extension| extension == "cu"));
     texts.sort();
-    let mut kernels: Vec<String> = texts.iter().map(|path| kernel(path)).collect();
-    kernels.dedup();
-    assert!(kernels.len() >= 60, "only {} kernels", kernels.len());
-    println!("{} texts of {} kernels", texts.len(), kernels.len());
+    texts.retain(|path| architectures.contains(&&*architecture(path)));
+    for wanted in architectures {
+        let of = texts.iter().filter(|path| architecture(path) == *wanted);
+        let mut kernels: Vec<String> = of.clone().map(|path| kernel(path)).collect();
+        kernels.dedup();
+        assert!(kernels.len() >= 60, "{wanted}: only {} kernels", kernels.len());
+        println!("{wanted}: {} texts of {} kernels", of.count(), kernels.len());
+    }
     Some(texts)
 }
 
+/// `softmax-0123.sm_80.cu`
 fn kernel(path: &Path) -> String {
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     name.rsplit_once('-').map_or(name.clone(), |(kernel, _)| kernel.to_string())
+}
+
+fn architecture(path: &Path) -> String {
+    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    name.rsplit_once('.').map_or(String::new(), |(_, architecture)| architecture.to_string())
 }
 
 /// Calls `check` for each text on two threads, and reports all complaints together.
@@ -165,77 +175,102 @@ impl Nvrtc {
 
 #[test]
 fn every_text_compiles_for_nvidia_without_spills_and_on_tensor_cores() {
-    let Some(texts) = texts() else { return };
+    let Some(texts) = texts(&NVIDIA) else { return };
     let Some(tools) = std::env::var_os("TILEWRIGHT_CUDA_TOOLS").map(PathBuf::from) else {
         println!("skipped: no NVRTC (TILEWRIGHT_CUDA_TOOLS); .ci/gpu installs it");
         return;
     };
     let nvrtc = Nvrtc::open(&tools);
-    let products = AtomicUsize::new(0);
+    let [products, grouped] = [const { AtomicUsize::new(0) }; 2];
     each(&texts, |path| {
         let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
-        for architecture in NVIDIA {
-            let (cubin, log) = nvrtc.compile(&text, architecture)?;
-            // The vendor's slow path of sin and cos is a call, around which a register is saved.
-            let calls = text.contains("= sin_of(") || text.contains("= cos_of(");
-            let most = if calls { 8 } else { 0 };
-            if let Some(line) = log.lines().find(|line| spilled(line) > most) {
-                return Err(format!("{architecture}: {}", line.trim()));
-            }
-            if let Some(at) = log.find("C75") {
-                return Err(format!("{architecture}: {}", &log[at..]));
-            }
-            if has_half_product(&text) {
-                products.fetch_add(1, Ordering::Relaxed);
-                let file = path.with_extension(format!("{architecture}.cubin"));
-                std::fs::write(&file, cubin).map_err(|error| error.to_string())?;
-                let listing = run(Command::new(tools.join("nvidia/cu13/bin/nvdisasm")).arg(&file))?;
-                if !listing.contains("HMMA") {
-                    return Err(format!("{architecture}: no HMMA in a product of half floats"));
+        let (cubin, log) = nvrtc.compile(&text, &architecture(path))?;
+        // The vendor's slow path of sin and cos is a call, around which a register is saved.
+        let calls = text.contains("= sin_of(") || text.contains("= cos_of(");
+        let most = if calls { 8 } else { 0 };
+        if let Some(line) = log.lines().find(|line| spilled(line) > most) {
+            return Err(line.trim().to_string());
+        }
+        if let Some(at) = log.find("C75") {
+            return Err(log[at..].to_string());
+        }
+        if has_half_product(&text) {
+            products.fetch_add(1, Ordering::Relaxed);
+            let file = path.with_extension("cubin");
+            std::fs::write(&file, cubin).map_err(|error| error.to_string())?;
+            let listing = run(Command::new(tools.join("nvidia/cu13/bin/nvdisasm")).arg(&file))?;
+            // Blocks of 64 rows and more go to groups of four warps, and copies of theirs to the engine.
+            let wanted: &[&str] = if takes_groups(&text) { &["HGMMA"] } else { &["HMMA"] };
+            let copies: &[&str] = if has_maps(&text) { &["UTMALDG"] } else { &["LDSM"] };
+            grouped.fetch_add(usize::from(has_maps(&text)), Ordering::Relaxed);
+            let copies = if takes_groups(&text) && !has_maps(&text) { &[] } else { copies };
+            for instruction in wanted.iter().chain(copies) {
+                if !listing.contains(instruction) {
+                    return Err(format!("no {instruction} in a product of half floats"));
                 }
             }
         }
         Ok(())
     });
     assert!(products.into_inner() > 0, "no text has a product of half floats");
+    assert!(grouped.into_inner() > 0, "no text has a product whose operands the copy engine brings");
+}
+
+/// Whether products of a text go to wgmma: rows over four warps or more.
+fn takes_groups(text: &str) -> bool {
+    text.starts_with("#define TW_CUDA 90\n") && text.contains(" 2, 3, 4, R, 5, 6")
+}
+
+fn has_maps(text: &str) -> bool {
+    !text.contains("#define TW_MAPS 0\n")
 }
 
 #[test]
-fn every_text_compiles_for_amd_without_spills() {
-    let Some(texts) = texts() else { return };
+fn every_text_compiles_for_amd_without_spills_and_on_matrix_cores() {
+    let Some(texts) = texts(&AMD) else { return };
     if Command::new("clang-19").arg("--version").output().is_err() {
         println!("skipped: no clang-19; .ci/gpu installs it");
         return;
     }
+    let products = AtomicUsize::new(0);
     each(&texts, |path| {
-        for architecture in AMD {
-            let object = path.with_extension(format!("{architecture}.co"));
-            let clang = [
-                "-x",
-                "hip",
-                "--offload-device-only",
-                "--no-gpu-bundle-output",
-                "-nogpuinc",
-                "-nogpulib",
-                "-O3",
-                "-std=c++17",
-                "-w",
-            ];
-            run(Command::new("clang-19")
-                .args(clang)
-                .arg(format!("--offload-arch={architecture}"))
-                .arg(path)
-                .arg("-o")
-                .arg(&object))?;
-            let notes = run(Command::new("llvm-readobj-19").arg("--notes").arg(&object))?;
-            // Scalar registers spill to lanes of vector registers, not to memory.
-            let spills = |line: &&str| line.contains("vgpr_spill_count") && !line.trim_end().ends_with(" 0");
-            if let Some(line) = notes.lines().find(spills) {
-                return Err(format!("{architecture}: {}", line.trim()));
+        let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+        let (architecture, object) = (architecture(path), path.with_extension("co"));
+        let clang = [
+            "-x",
+            "hip",
+            "--offload-device-only",
+            "--no-gpu-bundle-output",
+            "-nogpuinc",
+            "-nogpulib",
+            "-O3",
+            "-std=c++17",
+            "-w",
+        ];
+        run(Command::new("clang-19")
+            .args(clang)
+            .arg(format!("--offload-arch={architecture}"))
+            .arg(path)
+            .arg("-o")
+            .arg(&object))?;
+        let notes = run(Command::new("llvm-readobj-19").arg("--notes").arg(&object))?;
+        // Scalar registers spill to lanes of vector registers, not to memory.
+        let spills = |line: &&str| line.contains("vgpr_spill_count") && !line.trim_end().ends_with(" 0");
+        if let Some(line) = notes.lines().find(spills) {
+            return Err(line.trim().to_string());
+        }
+        if has_half_product(&text) {
+            products.fetch_add(1, Ordering::Relaxed);
+            let listing = run(Command::new("llvm-objdump-19").arg("-d").arg(&object))?;
+            let instruction =
+                if architecture.starts_with("gfx9") { "v_mfma_f32_16x16x16" } else { "v_wmma_f32_16x16x16" };
+            if !listing.contains(instruction) {
+                return Err(format!("no {instruction} in a product of half floats"));
             }
         }
         Ok(())
     });
+    assert!(products.into_inner() > 0, "no text has a product of half floats");
 }
 
 /// What a command prints.

@@ -54,7 +54,10 @@ impl Emitter<'_> {
             for side in &here {
                 self.declare_shared(*side, contracted, false);
                 let block = self.block_of(*side);
-                self.line(format!("copy_block<{}>(Everyone(), {}, {});", block.site, block.exists, block.rest));
+                self.line(format!(
+                    "copy_block<{}>(Everyone(), {}, {});",
+                    block.site, block.exists, block.rest
+                ));
             }
             self.line("commit_copies();");
             self.line("wait_copies<0>();");
@@ -252,7 +255,11 @@ impl Emitter<'_> {
         let find = |axis: AxisId| along.iter().find(|(a, _)| *a == axis).map(|(_, text)| text.clone());
         let listed: Vec<String> = inner.into_iter().chain(others).filter_map(find).collect();
         let name = self.names.part(load, "block");
-        BlockText { site, exists, rest: format!("{name}, {}, {}", self.base(tensor, &index), listed.join(", ")) }
+        BlockText {
+            site,
+            exists,
+            rest: format!("{name}, {}, {}", self.base(tensor, &index), listed.join(", ")),
+        }
     }
 
     /// The axes of an operand in shared memory: as they are in its tensor, else the contracted one last.

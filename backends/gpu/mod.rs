@@ -216,9 +216,11 @@ impl<'k> Emitter<'k> {
         }
         out.push('\n');
         out.push_str(&self.arguments());
+        // Products want registers more than company.
+        let least = if self.dots.is_empty() { "" } else { ", 1" };
         let _ = write!(
             out,
-            "\nextern \"C\" __global__ void __launch_bounds__(TW_THREADS + TW_PRODUCERS)\n{}(const __grid_constant__ Arguments args) {{\n",
+            "\nextern \"C\" __global__ void __launch_bounds__(TW_THREADS + TW_PRODUCERS{least})\n{}(const __grid_constant__ Arguments args) {{\n",
             self.names.kernel()
         );
         let (prologue, rest) = self.code.split_at(self.prologue_at);

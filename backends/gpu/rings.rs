@@ -57,7 +57,9 @@ impl Emitter<'_> {
             return !matches!(
                 &self.kernel.values[value].op,
                 Op::AxisIndex(a) | Op::AxisBegin(a) | Op::AxisEnd(a) | Op::AxisLen(a) if of_axis(a)
-            ) && operands(self.kernel, value).iter().all(|of| self.is_known_before(*of, axis, inside));
+            ) && operands(self.kernel, value)
+                .iter()
+                .all(|of| self.is_known_before(*of, axis, inside));
         }
         !inside.contains(&value)
     }
@@ -148,7 +150,10 @@ impl Emitter<'_> {
             if !self.in_shared.contains_key(load) {
                 self.declare_shared(*load, *contracted, false);
                 let block = self.block_of(*load);
-                self.line(format!("copy_block<{}>(Everyone(), {}, {});", block.site, block.exists, block.rest));
+                self.line(format!(
+                    "copy_block<{}>(Everyone(), {}, {});",
+                    block.site, block.exists, block.rest
+                ));
             }
         }
         if !ring.fixed.is_empty() {
@@ -173,7 +178,11 @@ impl Emitter<'_> {
             let block = self.block_of(*load);
             let Op::Load { tensor, index, .. } = self.kernel.values[*load].op.clone() else { continue };
             let at = self.copies.len();
-            self.copies.push(Copy { tensor: self.tensor_number(tensor), index: axes_of(&index), ring: number });
+            self.copies.push(Copy {
+                tensor: self.tensor_number(tensor),
+                index: axes_of(&index),
+                ring: number,
+            });
             // A block of a part of a dimension may end where the dimension goes on.
             let parts = index.iter().filter_map(|part| match part {
                 Index::Axis { axis, .. } if self.is_part(*axis) => {
@@ -250,11 +259,7 @@ fn axes_of(index: &[Index]) -> Vec<Option<AxisId>> {
 }
 
 /// All that is defined in a block, and the tensors stored to.
-fn collect(
-    block: &Block,
-    inside: &mut HashSet<ValueId>,
-    stored: &mut Vec<tilewright_compiler::ir::ParamId>,
-) {
+fn collect(block: &Block, inside: &mut HashSet<ValueId>, stored: &mut Vec<tilewright_compiler::ir::ParamId>) {
     for stmt in block {
         match stmt {
             Stmt::Let(value) => {

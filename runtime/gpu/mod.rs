@@ -19,9 +19,9 @@ pub use architecture::Architecture;
 pub use kernel::{Axis, AxisKind, Copy, Dot, Elem, Function, Kernel, Region, Site};
 pub(crate) use launch::Target;
 pub use launch::{Run, Scalar};
+pub use maps::TensorMap;
 pub(crate) use plan::{Plan, Problem};
 pub(crate) use record::recording;
-pub use maps::TensorMap;
 pub use record::{Unit, record};
 pub(crate) use vectors::Memory;
 

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use super::architecture::Matrix;
-use super::blocks::{cores_of_kernel, fragments, roles, shrink, stays, steps, strips};
 use super::blocks::Role;
+use super::blocks::{cores_of_kernel, fragments, roles, shrink, stays, steps, strips};
 use super::maps::{TensorMap, map_of};
 use super::spread::Spread;
 use super::{Architecture, AxisKind, DOT_PRELUDE, Function, Kernel, Memory, PRELUDE, Region, functions};
@@ -153,7 +153,11 @@ impl Plan {
     /// Leaves what it can to the copy engine, and to a warp that does nothing else.
     fn map(&mut self, problem: &Problem<'_>, widths: &[u32]) {
         let kernel = problem.kernel;
-        if !problem.has_maps || cores_of_kernel(problem) != Matrix::Wgmma || kernel.copies.is_empty() || self.threads < 128 {
+        if !problem.has_maps
+            || cores_of_kernel(problem) != Matrix::Wgmma
+            || kernel.copies.is_empty()
+            || self.threads < 128
+        {
             return;
         }
         let blocks: Vec<u32> = widths.iter().map(|bits| 1 << (*bits).min(20)).collect();
@@ -246,7 +250,14 @@ impl Plan {
         let consts = problem.consts.iter().copied();
         let maps = self.mapped.iter().map(|map| map.map_or(-1, |at| at as i64));
         let stages = std::iter::once(i64::from(self.stages));
-        let constants = steps.chain(evens).chain(maps).chain(stages).chain(vectors).chain(kinds).chain(consts).chain(functions);
+        let constants = steps
+            .chain(evens)
+            .chain(maps)
+            .chain(stages)
+            .chain(vectors)
+            .chain(kinds)
+            .chain(consts)
+            .chain(functions);
         (std::ptr::from_ref(problem.kernel).addr(), constants.collect())
     }
 

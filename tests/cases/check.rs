@@ -161,24 +161,36 @@ fn emulate<O: Outputs>(
     by_default: bool,
     kernel: &dyn Fn(&mut O) -> Result<(), Error>,
 ) {
-    let mut got = outputs.fresh();
-    let (result, units) = tilewright::record(emulated::architecture(), || kernel(&mut got));
-    if let Err(Error::Launch(LaunchError::SharedMemory { .. } | LaunchError::TileTooLarge { .. })) = result {
-        println!("not emulated: {context}: no GPU has room for these blocks");
-        return;
-    }
-    if let Err(error) = result {
-        panic!("{context}: {error}");
-    }
-    for unit in units.iter().filter(|unit| emulated::is_taken(unit)) {
-        if by_default {
-            emulated::keep(unit);
+    let mut is_taken = None;
+    for architecture in emulated::ARCHITECTURES {
+        let mut got = outputs.fresh();
+        let (result, units) = tilewright::record(emulated::named(architecture), || kernel(&mut got));
+        if let Err(Error::Launch(LaunchError::SharedMemory { .. } | LaunchError::TileTooLarge { .. })) =
+            result
+        {
+            println!("not emulated: {context}: {architecture} has no room for these blocks");
+            continue;
         }
-        let started = std::time::Instant::now();
-        let fault = emulated::launch(unit);
-        assert_eq!(fault[0], 0, "{context}: a fault is reported: {fault:?}");
-        println!("emulated {context}: {} threads, {:?}", unit.threads, started.elapsed());
-        got.compare(wanted, names, within, &format!("{context}, emulated"));
+        if let Err(error) = result {
+            panic!("{context}: {error}");
+        }
+        for unit in &units {
+            // The first architecture decides for all.
+            if !*is_taken.get_or_insert_with(|| emulated::is_taken(unit)) {
+                return;
+            }
+            if by_default {
+                emulated::keep(unit);
+            }
+            if !emulated::is_run(unit) {
+                continue;
+            }
+            let started = std::time::Instant::now();
+            let fault = emulated::launch(unit);
+            assert_eq!(fault[0], 0, "{context}: a fault is reported: {fault:?}");
+            println!("emulated {context}: {architecture}, {} threads, {:?}", unit.threads, started.elapsed());
+            got.compare(wanted, names, within, &format!("{context}, emulated {architecture}"));
+        }
     }
 }
 

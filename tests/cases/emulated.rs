@@ -12,10 +12,23 @@ use tilewright::{Architecture, TensorMap, Unit};
 /// Launches of a kernel that are taken, at most.
 const LAUNCHES: usize = 4;
 
-/// The GPU that is emulated: `TILEWRIGHT_ARCHITECTURE`.
-pub fn architecture() -> Architecture {
-    let name = std::env::var("TILEWRIGHT_ARCHITECTURE").unwrap_or_else(|_| "sm_80".into());
-    name.parse().expect("TILEWRIGHT_ARCHITECTURE is an architecture")
+/// What texts are recorded for: each is compiled by tests/gpu_text.rs.
+pub const ARCHITECTURES: [&str; 7] = ["sm_80", "sm_90a", "sm_100a", "gfx90a", "gfx942", "gfx1100", "gfx1201"];
+
+pub fn named(name: &str) -> Architecture {
+    name.parse().expect("it is an architecture")
+}
+
+/// Whether a text is run: all are, once, and those that differ between architectures on each kind.
+pub fn is_run(unit: &Unit) -> bool {
+    let multiplies = unit.text.contains(" dot<Axis_");
+    match &*unit.architecture.to_string() {
+        "sm_80" => true,
+        // Warps of 64 lanes.
+        "gfx942" => multiplies || unit.text.contains("    reduce<"),
+        "sm_90a" | "gfx1100" | "gfx1201" => multiplies,
+        _ => false,
+    }
 }
 
 /// Whether there is an emulator.
@@ -44,7 +57,7 @@ pub fn keep(unit: &Unit) {
     let Some(folder) = std::env::var_os("TILEWRIGHT_TEXTS") else { return };
     let mut hasher = DefaultHasher::new();
     unit.text.hash(&mut hasher);
-    let name = format!("{}-{:016x}.cu", unit.kernel, hasher.finish());
+    let name = format!("{}-{:016x}.{}.cu", unit.kernel, hasher.finish(), unit.architecture);
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(std::path::Path::new(&folder).join(name), &unit.text).unwrap();
 }
@@ -238,7 +251,8 @@ unsafe fn compile(unit: &Unit) -> Vec<u8> {
             create(&raw mut program, text.as_ptr(), c"kernel.cu".as_ptr(), 0, null_mut(), null_mut()),
             0
         );
-        let options = [c"--gpu-architecture=sm_80".as_ptr(), c"--std=c++17".as_ptr()];
+        // An image is for one device; the emulated one is an H100 (TW_EMULATOR_ARCH), whatever the text is for.
+        let options = [c"--gpu-architecture=sm_90a".as_ptr(), c"--std=c++17".as_ptr()];
         if compile(program, 2, options.as_ptr()) != 0 {
             log_size(program, &raw mut bytes);
             let mut text = vec![0; bytes];

@@ -23,13 +23,46 @@ TW_DEVICE f64 multiply_add(f64 a, f64 b, f64 c) { return fused(a, b, c); }
 // For any layout and element type.
 template <class K, class T, class Rs, class E1, class As, class E2, class Bs>
 TW_DEVICE void dot_plain(Tile<T, Rs>& acc, const Shared<E1, As>& a, const Shared<E2, Bs>& b) {
-    for (int k = 0; k < K::block; ++k) {
+    TW_ROLLED for (int k = 0; k < K::block; ++k) {
         each(Rs, i) {
             int ar = 0, ac = 0, br = 0, bc = 0;
             Pick<Rs, K>::place(As(), i, k, ar, ac);
             Pick<Rs, K>::place(Bs(), i, k, br, bc);
             acc[i] = multiply_add(cast<T>(a.at(ar, ac)), cast<T>(b.at(br, bc)), acc[i]);
         }
+    }
+}
+
+// Positions k to k + n of one row (or column) of an operand.
+template <bool Inner, int N, class T, class E, class As>
+TW_DEVICE void strip(T (&to)[N], const Shared<E, As>& s, int free, int k) {
+    if constexpr (Inner && N * int(sizeof(E)) == 16 && Shared<E, As>::pieces >= 2) {
+        Pack<E, N> pack;
+        pack.load(&s.at(free, k));
+        TW_UNROLL for (int j = 0; j < N; ++j) to[j] = cast<T>(pack.at[j]);
+    } else {
+        TW_UNROLL for (int j = 0; j < N; ++j) to[j] = cast<T>(Inner ? s.at(free, k + j) : s.at(k + j, free));
+    }
+}
+
+// A product of matrices by threads: each reads its rows and columns once for several positions k.
+template <class Rows, class Columns, class K, class T, class Rs, class E1, class As, class E2, class Bs>
+TW_DEVICE void dot_threads(Tile<T, Rs>& acc, const Shared<E1, As>& a, const Shared<E2, Bs>& b) {
+    typedef typename Rows::spread S;
+    typedef typename Columns::spread C;
+    constexpr int lines = (Rows::registers + Columns::registers) * int(sizeof(T)) / 4;
+    constexpr int step = lines <= 16 && sizeof(E1) == 4 ? 4 : lines <= 32 ? 2 : 1;
+    const int row = S::base(threadIdx.x), column = C::base(threadIdx.x);
+    TW_ROLLED for (int k = 0; k < K::block; k += step) {
+        T x[Rows::registers][step], y[Columns::registers][step];
+        TW_UNROLL for (int r = 0; r < Rows::registers; ++r) strip<As::last == K::id>(x[r], a, row + S::offset(r), k);
+        TW_UNROLL for (int c = 0; c < Columns::registers; ++c) strip<Bs::last == K::id>(y[c], b, column + C::offset(c), k);
+        TW_UNROLL for (int j = 0; j < step; ++j)
+            TW_UNROLL for (int r = 0; r < Rows::registers; ++r)
+                TW_UNROLL for (int c = 0; c < Columns::registers; ++c) {
+                    T& sum = acc[Rs::template pair<Rows>(r, c)];
+                    sum = multiply_add(x[r][j], y[c][j], sum);
+                }
     }
 }
 
@@ -86,8 +119,8 @@ TW_DEVICE void dot(Tile<T, Rs>& acc, const Shared<E1, As>& a, const Shared<E2, B
         } else if constexpr (is_rows<typename Columns::spread>() && is_columns<typename Rows::spread>()) {
             return dot_mma<Columns, Rows, K, E1>(acc, b, a);
         } else
-            dot_plain<K>(acc, a, b);
+            dot_threads<Rows, Columns, K>(acc, a, b);
     } else
 #endif
-        dot_plain<K>(acc, a, b);
+        dot_threads<Rows, Columns, K>(acc, a, b);
 }

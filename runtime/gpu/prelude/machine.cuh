@@ -4,7 +4,7 @@
 #define __global__ __attribute__((global))
 #define __device__ __attribute__((device))
 #define __forceinline__ inline __attribute__((always_inline))
-#define __launch_bounds__(n) __attribute__((amdgpu_flat_work_group_size(n, n)))
+#define __launch_bounds__(n, ...) __attribute__((amdgpu_flat_work_group_size(n, n)))
 #define __grid_constant__
 #define __align__(n) __attribute__((aligned(n)))
 

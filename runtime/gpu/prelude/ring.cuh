@@ -201,6 +201,7 @@ template <class Ax, int Maps> struct Ring {
     // This turn's block has landed, for all threads.
     template <class Fetch> TW_DEVICE void turn(const Fetch& fetch) {
         wait_copies<stages - 2>();
+        writes_are_due();
         fence_async();
 #if TW_MAPS
         if (Maps > 0) barrier_wait(landed + slot, parity >> slot & 1u);
@@ -253,6 +254,7 @@ template <class Ax, int Maps> struct Ring {
     template <class Fetch> TW_DEVICE void begin(const Fetch& fetch) {
         if (next < last) {
             fetch(Everyone(), next, next_slot, landed + next_slot);
+            writes_are_for_later();
             next_slot = next_slot + 1 == stages ? 0 : next_slot + 1;
             next += Ax::step;
             ++ahead;

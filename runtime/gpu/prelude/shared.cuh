@@ -65,14 +65,26 @@ template <int Left> TW_DEVICE void wait_copies() { asm volatile("cp.async.wait_g
 
 // What this thread wrote to shared memory becomes visible to wgmma, once threads have met.
 #if defined(TW_EMULATED)
-// Whether this thread wrote since its last fence.
+// Whether this thread wrote since its last fence, for this turn of a ring and for later ones.
 struct Unfenced {
-    bool value;
+    bool value, later;
 };
+TW_DEVICE void writes_are_for_later() {
+    Unfenced& unfenced = simt::thread_state<Unfenced>();
+    unfenced.later = unfenced.later || unfenced.value;
+    unfenced.value = false;
+}
+TW_DEVICE void writes_are_due() {
+    Unfenced& unfenced = simt::thread_state<Unfenced>();
+    unfenced.value = unfenced.value || unfenced.later;
+    unfenced.later = false;
+}
 TW_DEVICE void wrote_shared() { simt::thread_state<Unfenced>().value = true; }
 TW_DEVICE void fence_async() { simt::thread_state<Unfenced>().value = false; }
 #else
 TW_DEVICE void wrote_shared() {}
+TW_DEVICE void writes_are_for_later() {}
+TW_DEVICE void writes_are_due() {}
 TW_DEVICE void fence_async() {
 #if TW_CUDA == 90
     asm volatile("fence.proxy.async.shared::cta;" ::: "memory");

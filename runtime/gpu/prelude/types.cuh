@@ -15,6 +15,7 @@
 #endif
 #define TW_DEVICE __device__ __forceinline__
 #define TW_UNROLL _Pragma("unroll")
+#define TW_ROLLED _Pragma("unroll 1")
 
 typedef float f32;
 typedef double f64;
