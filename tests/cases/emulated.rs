@@ -23,9 +23,8 @@ pub fn named(name: &str) -> Architecture {
 pub fn is_run(unit: &Unit) -> bool {
     let multiplies = unit.text.contains(" dot<Axis_");
     match &*unit.architecture.to_string() {
-        "sm_80" => true,
-        // Warps of 64 lanes.
-        "gfx942" => multiplies || unit.text.contains("    reduce<"),
+        // The other has warps of 64 threads, and mathematical functions of its own.
+        "sm_80" | "gfx942" => true,
         "sm_90a" | "gfx1100" | "gfx1201" => multiplies,
         _ => false,
     }
