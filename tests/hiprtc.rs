@@ -1,6 +1,6 @@
 //! AMD's own runtime and compiler, where there is no GPU: the runtime loads and finds no device, and hipRTC,
-//! whose built-ins are not clang's, compiles kernels. `TILEWRIGHT_ROCM` names the folder of libamdhip64.so.5,
-//! which `.ci/gpu` fills; without it, this is skipped.
+//! whose built-ins are not clang's, compiles kernels. `TILEWRIGHT_ROCM` names the folder of their
+//! libraries, which `.ci/gpu` fills; without it, this is skipped.
 
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::path::PathBuf;
@@ -106,8 +106,23 @@ unsafe fn symbol<F: Copy>(library: *mut c_void, name: &str) -> F {
     }
 }
 
+/// hipRTC, which was once a part of HIP, and the architectures to compile for: the early one ends the process
+/// at newer ones.
+fn compiler() -> (*mut c_void, &'static [&'static str]) {
+    // SAFETY: RTLD_NOW; the vendor's libraries.
+    let open = |name: &std::ffi::CStr| unsafe { dlopen(name.as_ptr(), 2) };
+    let recent =
+        [c"libhiprtc.so.7", c"libhiprtc.so.6"].map(open).into_iter().find(|library| !library.is_null());
+    if let Some(library) = recent {
+        return (library, &["gfx90a", "gfx942", "gfx1100", "gfx1201"]);
+    }
+    let library = open(c"libamdhip64.so.5");
+    assert!(!library.is_null(), "no hipRTC loads");
+    (library, &["gfx90a"])
+}
+
 /// hipRTC's log if the text does not compile, else the size of its code.
-fn compile(text: &str, architecture: Architecture) -> Result<usize, String> {
+fn compile(library: *mut c_void, text: &str, architecture: Architecture) -> Result<usize, String> {
     type Program = *mut c_void;
     type Create = unsafe extern "C" fn(
         *mut Program,
@@ -121,10 +136,8 @@ fn compile(text: &str, architecture: Architecture) -> Result<usize, String> {
     let options = [format!("--offload-arch={architecture}"), "-std=c++17".into(), "-O3".into()];
     let options = options.map(|option| CString::new(option).expect("no zero in an option"));
     let options = options.each_ref().map(|option| option.as_ptr());
-    // SAFETY: RTLD_NOW; the types are those of hipRTC's documentation, buffers have the sizes it gives.
+    // SAFETY: the types are those of hipRTC's documentation, buffers have the sizes it gives.
     unsafe {
-        let library = dlopen(c"libamdhip64.so.5".as_ptr(), 2);
-        assert!(!library.is_null(), "libamdhip64.so.5 loads");
         let create: Create = symbol(library, "hiprtcCreateProgram");
         let compile: unsafe extern "C" fn(Program, c_int, *const *const c_char) -> c_int =
             symbol(library, "hiprtcCompileProgram");
@@ -147,19 +160,21 @@ fn compile(text: &str, architecture: Architecture) -> Result<usize, String> {
     }
 }
 
-/// One architecture: that of ROCm 5.2 with matrix cores. It ends the process at newer ones.
 #[test]
 fn kernels_compile_by_hiprtc() -> Result<(), Error> {
     if !inside("kernels_compile_by_hiprtc") {
         return Ok(());
     }
-    let architecture: Architecture = "gfx90a".parse()?;
-    let units = record(architecture)?;
-    assert_eq!(units.len(), 7);
-    for unit in units {
-        match compile(&unit.text, architecture) {
-            Ok(bytes) => assert!(bytes > 1000, "{}: {bytes} bytes", unit.kernel),
-            Err(log) => panic!("{}: {log}", unit.kernel),
+    let (library, architectures) = compiler();
+    for name in architectures {
+        let architecture: Architecture = name.parse()?;
+        let units = record(architecture)?;
+        assert_eq!(units.len(), 7);
+        for unit in units {
+            match compile(library, &unit.text, architecture) {
+                Ok(bytes) => assert!(bytes > 1000, "{} for {name}: {bytes} bytes", unit.kernel),
+                Err(log) => panic!("{} for {name}: {log}", unit.kernel),
+            }
         }
     }
     Ok(())

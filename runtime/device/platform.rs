@@ -36,7 +36,17 @@ impl Platform {
         if cfg!(windows) {
             return self.pick(&["nvcuda.dll"], &["amdhip64_7.dll", "amdhip64_6.dll", "amdhip64.dll"]);
         }
-        self.pick(&["libcuda.so.1"], &["libamdhip64.so.7", "libamdhip64.so.6", "libamdhip64.so.5"])
+        // ROCm's folder is not always among the loader's.
+        self.pick(
+            &["libcuda.so.1"],
+            &[
+                "libamdhip64.so.7",
+                "libamdhip64.so.6",
+                "libamdhip64.so.5",
+                "libamdhip64.so",
+                "/opt/rocm/lib/libamdhip64.so",
+            ],
+        )
     }
 
     /// Names under which the compiler's library is installed, the newest first.
@@ -48,7 +58,14 @@ impl Platform {
         self.pick(
             &["libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"],
             // hipRTC was once a part of HIP.
-            &["libhiprtc.so.7", "libhiprtc.so.6", "libhiprtc.so.5", "libamdhip64.so.5"],
+            &[
+                "libhiprtc.so.7",
+                "libhiprtc.so.6",
+                "libhiprtc.so.5",
+                "libhiprtc.so",
+                "/opt/rocm/lib/libhiprtc.so",
+                "libamdhip64.so.5",
+            ],
         )
     }
 }
