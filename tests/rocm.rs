@@ -36,6 +36,32 @@ fn normalized<M, N>(x: &Tensor<f32, (M, N)>, out: &mut Tensor<f32, (M, N)>) {
     }
 }
 
+#[kernel]
+fn product<T: Float, M, N, K>(x: &Tensor<T, (M, K)>, w: &Tensor<T, (N, K)>, out: &mut Tensor<f32, (M, N)>) {
+    for (m, n) in tile((M, N)) {
+        let mut acc = zeros::<f32>((m, n));
+        for k in tile(K) {
+            acc += dot(x[(m, k)], w[(n, k)], k);
+        }
+        out[(m, n)] = acc;
+    }
+}
+
+/// On the matrix cores, where there are some: whole numbers, so that it is exact.
+fn check_product<T: Float>(device: &Device) -> Result<(), Error> {
+    let whole = |shape: (usize, usize), by: usize| {
+        Tensor::<f32>::from_fn(shape, |at| ((at[0] * 5 + at[1] * by) % 11) as f32 - 5.0).cast::<T>()
+    };
+    for (m, n, k) in [(16, 16, 16), (70, 33, 40), (64, 128, 64)] {
+        let (x, w) = (whole((m, k), 3)?, whole((n, k), 7)?);
+        let (mut here, mut there) = (Tensor::zeros((m, n)), Tensor::zeros_on((m, n), device)?);
+        product(&x, &w, &mut here)?;
+        product(&x.to(device)?, &w.to(device)?, &mut there)?;
+        assert_eq!(there.to(&Device::cpu())?.to_vec(), here.to_vec(), "{m} by {n} by {k}");
+    }
+    Ok(())
+}
+
 fn check(device: &Device) -> Result<(), Error> {
     let x = Tensor::<f32>::from_fn((5, 300), |at| (at[0] + at[1] + 1) as f32);
     let (mut here, mut there) = (Tensor::zeros((5, 300)), Tensor::zeros_on((5, 300), device)?);
@@ -47,13 +73,15 @@ fn check(device: &Device) -> Result<(), Error> {
 }
 
 #[test]
-fn architectures_have_warps_of_64_or_32_threads() -> Result<(), Error> {
-    for architecture in ["gfx90a", "gfx942", "gfx1100", "gfx1201"] {
+fn architectures_have_warps_and_matrix_cores_of_their_own() -> Result<(), Error> {
+    for architecture in ["gfx906", "gfx90a", "gfx942", "gfx1030", "gfx1100", "gfx1201"] {
         let variables = [("TW_EMULATOR_AMD", architecture), ("TW_EMULATOR_SEED", "1")];
-        if emulator::inside("architectures_have_warps_of_64_or_32_threads", &variables) {
+        if emulator::inside("architectures_have_warps_and_matrix_cores_of_their_own", &variables) {
             let device = Device::rocm(0)?;
             let name = std::env::var("TW_EMULATOR_AMD").unwrap_or_default();
             assert_eq!(device.to_string(), format!("rocm:0 (Emulated GPU {name}, {name})"));
+            check_product::<f16>(&device)?;
+            check_product::<bf16>(&device)?;
             return check(&device);
         }
     }
