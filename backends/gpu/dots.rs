@@ -132,17 +132,25 @@ impl Emitter<'_> {
         for stmt in next {
             match stmt {
                 Stmt::Let(other) if is_leaf(self.kernel, *other) => {}
-                Stmt::Let(other) => match self.kernel.values[*other].op {
-                    Op::Read(var) if read.is_none() && once(*other) => read = Some((*other, var)),
-                    Op::Binary(BinaryOp::Add, lhs, rhs) if sum.is_none() && once(*other) && once(value) => {
-                        let (of, _) = read?;
-                        if [lhs, rhs] != [of, value] && [lhs, rhs] != [value, of] {
-                            return None;
-                        }
+                Stmt::Let(other) => {
+                    let op = &self.kernel.values[*other].op;
+                    if let Op::Read(var) = op
+                        && read.is_none()
+                        && once(*other)
+                    {
+                        read = Some((*other, *var));
+                    } else if let Op::Binary(BinaryOp::Add, lhs, rhs) = op
+                        && let Some((of, _)) = read
+                        && ([*lhs, *rhs] == [of, value] || [*lhs, *rhs] == [value, of])
+                        && sum.is_none()
+                        && once(*other)
+                        && once(value)
+                    {
                         sum = Some(*other);
+                    } else {
+                        return None;
                     }
-                    _ => return None,
-                },
+                }
                 Stmt::Assign(var, assigned) => {
                     let ((_, of), sum) = (read?, sum?);
                     let same = self.kernel.vars[*var].ty == self.kernel.values[value].ty;

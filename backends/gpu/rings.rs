@@ -72,15 +72,17 @@ impl Emitter<'_> {
         let [ring] = &rings[..] else { return None };
         for stmt in body {
             match stmt {
-                Stmt::Let(value) => match self.kernel.values[*value].op {
-                    Op::Reduce(..) | Op::Fold(_) | Op::Dot(..) => return None,
-                    _ => {}
-                },
+                Stmt::Let(value) => {
+                    let op = &self.kernel.values[*value].op;
+                    if matches!(op, Op::Reduce(..) | Op::Fold(_) | Op::Dot(..)) {
+                        return None;
+                    }
+                }
                 Stmt::For { axes, body, .. } => {
                     let pure = |value: &ValueId| self.is_pure(*value);
-                    let scalars = |load: &(ValueId, AxisId)| match &self.kernel.values[load.0].op {
-                        Op::Load { index, .. } => index.iter().filter_map(Index::value).all(|v| pure(&v)),
-                        _ => false,
+                    let scalars = |load: &(ValueId, AxisId)| {
+                        let Op::Load { index, .. } = &self.kernel.values[load.0].op else { return false };
+                        index.iter().filter_map(Index::value).all(|v| pure(&v))
                     };
                     let fits = axes[..] == [ring.axis]
                         && bounds(self.kernel, ring.axis).iter().all(pure)

@@ -232,7 +232,7 @@ pub(super) fn fragments(problem: &Problem<'_>, roles: &[Role], widths: &[u32]) -
     let (of_rows, of_columns) = match matrix {
         // Groups of four warps have 64 rows; a second group more rows, or other columns.
         Matrix::Wgmma if rows >= 2 => (rows.min(3), u32::from(rows == 2 && columns >= 4 && !reduces(kernel))),
-        _ => {
+        Matrix::Mma | Matrix::Wgmma | Matrix::Mfma | Matrix::Wmma { .. } | Matrix::None => {
             // About 64 accumulators a thread, in four or eight warps.
             let warps = (rows + columns + 8).saturating_sub(lane_bits + 6).clamp(2, 3).min(rows + columns);
             // Where rows are reduced, a row that stays in one warp is reduced without shared memory.
