@@ -94,8 +94,10 @@ impl Plan {
         let roles = roles(kernel);
         let mut steps = steps(problem, &roles);
         loop {
-            let mut plan = Plan::with_steps(problem, &roles, steps.clone(), STAGES[0]);
-            for stages in &STAGES[1..] {
+            // AMD's copies pass through registers: two turns are all that gain.
+            let stages = if problem.architecture.is_amd() { &STAGES[2..] } else { &STAGES };
+            let mut plan = Plan::with_steps(problem, &roles, steps.clone(), stages[0]);
+            for stages in &stages[1..] {
                 if plan.shared > problem.most_shared {
                     plan = Plan::with_steps(problem, &roles, steps.clone(), *stages);
                 }
@@ -298,7 +300,10 @@ fn place(
     let offsets = problem.kernel.regions.iter().map(|region| {
         let bytes = match region {
             Region::Scratch => 16 * u64::from(threads),
-            Region::Barriers => 16 * u64::from(stages),
+            Region::Barriers if problem.has_maps && cores_of_kernel(problem) == Matrix::Wgmma => {
+                16 * u64::from(stages)
+            }
+            Region::Barriers => 0,
             Region::Tile { axes, elem, slots } => {
                 tile(axes, elem.kind(problem.kinds).size()) * if *slots { u64::from(stages) } else { 1 }
             }

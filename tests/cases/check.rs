@@ -186,7 +186,7 @@ fn emulate<O: Outputs>(
                 continue;
             }
             let started = std::time::Instant::now();
-            let fault = emulated::launch(unit);
+            let fault = emulated::launch(unit).unwrap_or_else(|error| panic!("{context}: {error}"));
             assert_eq!(fault[0], 0, "{context}: a fault is reported: {fault:?}");
             println!("emulated {context}: {architecture}, {} threads, {:?}", unit.threads, started.elapsed());
             got.compare(wanted, names, within, &format!("{context}, emulated {architecture}"));

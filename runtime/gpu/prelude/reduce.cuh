@@ -1,7 +1,19 @@
 // Reductions along an axis: in registers, between the threads of a warp, between warps.
 
+#if defined(TW_EMULATED)
+// Whether this thread wrote to shared memory since its last fence, for this turn of a ring or for later ones,
+// and whether it met the others before the fence.
+struct Unfenced {
+    bool value, later, met;
+};
+#endif
+
 // Waits for all threads of the program.
 TW_DEVICE void sync_program() {
+#if defined(TW_EMULATED)
+    Unfenced& unfenced = simt::thread_state<Unfenced>();
+    unfenced.met = unfenced.value;
+#endif
 #if !TW_PRODUCERS
     __syncthreads();
 #elif defined(TW_EMULATED)

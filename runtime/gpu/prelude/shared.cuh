@@ -65,10 +65,6 @@ template <int Left> TW_DEVICE void wait_copies() { asm volatile("cp.async.wait_g
 
 // What this thread wrote to shared memory becomes visible to wgmma, once threads have met.
 #if defined(TW_EMULATED)
-// Whether this thread wrote since its last fence, for this turn of a ring and for later ones.
-struct Unfenced {
-    bool value, later;
-};
 TW_DEVICE void writes_are_for_later() {
     Unfenced& unfenced = simt::thread_state<Unfenced>();
     unfenced.later = unfenced.later || unfenced.value;

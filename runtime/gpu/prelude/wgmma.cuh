@@ -63,7 +63,8 @@ TW_DEVICE void wgmma_wait() {
 template <class Run> TW_DEVICE void issue(Run run) {
     Pending& pending = simt::thread_state<Pending>();
     if (!pending.fenced) simt::fail("wgmma without wgmma.fence before");
-    if (simt::thread_state<Unfenced>().value) simt::fail("wgmma reads shared memory, and what was written there was not fenced");
+    const Unfenced unfenced = simt::thread_state<Unfenced>();
+    if (unfenced.value || unfenced.met) simt::fail("wgmma reads shared memory, and what was written there was not fenced");
     struct Held : Pending::Step {
         Run body;
         Held(Run body) : body(body) {}
