@@ -181,7 +181,7 @@ fn every_text_compiles_for_nvidia_without_spills_and_on_tensor_cores() {
         return;
     };
     let nvrtc = Nvrtc::open(&tools);
-    let [products, grouped] = [const { AtomicUsize::new(0) }; 2];
+    let [products, grouped, bytes] = [const { AtomicUsize::new(0) }; 3];
     each(&texts, |path| {
         let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
         let (cubin, log) = nvrtc.compile(&text, &architecture(path))?;
@@ -193,6 +193,15 @@ fn every_text_compiles_for_nvidia_without_spills_and_on_tensor_cores() {
         }
         if let Some(at) = log.find("C75") {
             return Err(log[at..].to_string());
+        }
+        if has_byte_product(&text) {
+            bytes.fetch_add(1, Ordering::Relaxed);
+            let file = path.with_extension("cubin");
+            std::fs::write(&file, &cubin).map_err(|error| error.to_string())?;
+            let listing = run(Command::new(tools.join("nvidia/cu13/bin/nvdisasm")).arg(&file))?;
+            if !listing.contains("IMMA") {
+                return Err("no IMMA in a product of bytes".into());
+            }
         }
         if has_half_product(&text) {
             products.fetch_add(1, Ordering::Relaxed);
@@ -213,7 +222,15 @@ fn every_text_compiles_for_nvidia_without_spills_and_on_tensor_cores() {
         Ok(())
     });
     assert!(products.into_inner() > 0, "no text has a product of half floats");
+    assert!(bytes.into_inner() > 0, "no text has a product of bytes");
     assert!(grouped.into_inner() > 0, "no text has a product whose operands the copy engine brings");
+}
+
+/// Whether a text multiplies bytes along the inner axis of both sides, 32 and more at once.
+fn has_byte_product(text: &str) -> bool {
+    let bits = text.lines().find_map(|line| line.strip_prefix("#define TW_SPREAD_k "));
+    let wide = bits.is_some_and(|bits| bits.split(',').count() >= 5);
+    wide && ["i8", "u8"].iter().any(|ty| text.contains(&format!("const Shared<{ty}, Axes<Axis_m, Axis_k>>")))
 }
 
 /// Whether products of a text go to wgmma: rows over four warps or more.

@@ -115,7 +115,11 @@ fn dot_step(problem: &Problem<'_>, axis: usize, length: i32) -> i32 {
     let is_columns = dots.iter().any(|dot| dot.columns == axis);
     let wanted = match (cores_of_kernel(problem), reduces(problem.kernel)) {
         (Matrix::None, _) if is_rows || is_columns => 64,
-        (Matrix::None, _) => 32,
+        // As many bytes for every type.
+        (Matrix::None, _) => {
+            let size = dots.first().map_or(4, |dot| dot.lhs.kind(problem.kinds).size());
+            i32::try_from(128 / size).unwrap_or(32).min(64)
+        }
         (Matrix::Wgmma, true) => 128,
         (Matrix::Wgmma, false) if is_rows => 128,
         (Matrix::Wgmma, false) if is_columns => 256,

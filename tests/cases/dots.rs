@@ -45,6 +45,50 @@ products! {
     products_i64 products_of_i64 i64 as i64;
 }
 
+macro_rules! large {
+    ($($kernel:ident $ty:ident as $sum:ident;)*) => {$(
+        #[kernel]
+        fn $kernel<M, N, K>(x: &Tensor<$ty, (M, K)>, w: &Tensor<$ty, (N, K)>, out: &mut Tensor<$sum, (M, N)>) {
+            for (m, n) in tile((M, N)) {
+                let mut acc = zeros::<$sum>((m, n));
+                for k in tile(K) {
+                    acc += dot(x[(m, k)], w[(n, k)], k);
+                }
+                out[(m, n)] = acc;
+            }
+        }
+    )*};
+}
+large! {
+    large_i8 i8 as i32;
+    large_u8 u8 as i32;
+    large_f16 f16 as f32;
+    large_bf16 bf16 as f32;
+    large_f32 f32 as f32;
+}
+
+/// Several blocks along each axis: matrix cores and rings take their whole way.
+#[test]
+fn products_over_several_blocks() {
+    let (m, n, k) = (150, 200, 328);
+    macro_rules! dense {
+        ($($kernel:ident $ty:ident as $sum:ident;)*) => {$({
+            let x = tame::<$ty>(1, &[m, k], Layout::Dense);
+            let w = tame::<$ty>(2, &[n, k], Layout::Dense);
+            let out = Tensor::<$sum>::zeros((m, n));
+            let text = format!("{m}×{n}×{k}");
+            check!($kernel(&x, &w) -> out; [Within::Sum(k, 4.0 * k as f64)]; "m=128,n=128,k=64"; text);
+        })*};
+    }
+    dense! {
+        large_i8 i8 as i32;
+        large_u8 u8 as i32;
+        large_f16 f16 as f32;
+        large_bf16 bf16 as f32;
+        large_f32 f32 as f32;
+    }
+}
+
 #[kernel]
 fn batched<B, M, N, K>(
     x: &Tensor<f32, (B, M, K)>,

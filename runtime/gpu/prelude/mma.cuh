@@ -150,4 +150,63 @@ TW_DEVICE void dot_mma(Tile<f32, Rs>& acc, const Left& a, const Shared<E, Bs>& b
         }
     }
 }
+
+// --- Bytes: m16n8k32, sums wrap ---
+
+template <class E> struct IsByte { static constexpr bool value = Same<E, i8>::value || Same<E, u8>::value; };
+
+#if defined(TW_EMULATED)
+template <class E> TW_DEVICE void mma_16x8x32(i32 (&d)[4], const Fragment& a, u32 b0, u32 b1) {
+    MmaOperands mine = {{a.x[0], a.x[1], a.x[2], a.x[3]}, {b0, b1}};
+    auto all = simt::gather(mine);
+    int lane = simt::lane();
+    for (int e = 0; e < 4; ++e) {
+        int row = lane / 4 + e / 2 * 8, column = lane % 4 * 2 + e % 2;
+        u32 sum = u32(d[e]);
+        for (int k = 0; k < 32; ++k) {
+            u32 x = all[row % 8 * 4 + k % 16 / 4].a[row / 8 + k / 16 * 2], y = all[column * 4 + k % 16 / 4].b[k / 16];
+            sum += u32(i32(E(x >> 8 * (k & 3))) * i32(E(y >> 8 * (k & 3))));
+        }
+        d[e] = i32(sum);
+    }
+}
+#else
+template <class E> TW_DEVICE void mma_16x8x32(i32 (&d)[4], const Fragment& a, u32 b0, u32 b1) {
+    if (Same<E, i8>::value)
+        asm volatile("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+                     : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])
+                     : "r"(a.x[0]), "r"(a.x[1]), "r"(a.x[2]), "r"(a.x[3]), "r"(b0), "r"(b1));
+    else
+        asm volatile("mma.sync.aligned.m16n8k32.row.col.s32.u8.u8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+                     : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])
+                     : "r"(a.x[0]), "r"(a.x[1]), "r"(a.x[2]), "r"(a.x[3]), "r"(b0), "r"(b1));
+}
+#endif
+
+// acc[rows, columns] += Σ_k a · b, where k is the inner axis of both: ldmatrix moves pairs of bytes.
+template <class Rows, class Columns, class K, class E, class T, class Rs, class As, class Bs>
+TW_DEVICE void dot_bytes(Tile<T, Rs>& acc, const Shared<E, As>& a, const Shared<E, Bs>& b) {
+    typedef typename Rows::spread S;
+    typedef typename Columns::spread C;
+    const int lane = threadIdx.x % 32, q = lane / 8, l = lane % 8;
+    const int row0 = S::base(threadIdx.x & ~31u), column0 = C::base(threadIdx.x & ~31u);
+    TW_UNROLL for (int k = 0; k < K::block; k += 32) {
+        Fragment fa[Rows::registers / 2];
+        TW_UNROLL for (int m = 0; m < Rows::registers / 2; ++m)
+            fa[m] = load_matrices<false>(&a.at(row0 + S::offset(2 * m) + q % 2 * 8 + l, k + q / 2 * 16));
+        TW_UNROLL for (int n = 0; n < Columns::registers / 4; ++n) {
+            Fragment fb = load_matrices<false>(&b.at(column0 + C::offset(4 * n) + C::offset(2) * (q / 2) + l, k + q % 2 * 16));
+            TW_UNROLL for (int m = 0; m < Rows::registers / 2; ++m) {
+                TW_UNROLL for (int half = 0; half < 2; ++half) {
+                    i32 d[4];
+                    TW_UNROLL for (int e = 0; e < 4; ++e)
+                        d[e] = i32(acc[Rs::template pair<Rows>(2 * m + e / 2, 4 * n + 2 * half + e % 2)]);
+                    mma_16x8x32<E>(d, fa[m], fb.x[2 * half], fb.x[2 * half + 1]);
+                    TW_UNROLL for (int e = 0; e < 4; ++e)
+                        acc[Rs::template pair<Rows>(2 * m + e / 2, 4 * n + 2 * half + e % 2)] = T(d[e]);
+                }
+            }
+        }
+    }
+}
 #endif

@@ -242,7 +242,9 @@ template <class Ax, int Maps> struct Ring {
 #if TW_PRODUCERS
         if (threadIdx.x >= TW_THREADS + 32) return;
         for (int at = first; at < end; at += Ax::step) {
-            barrier_wait(free + slot, (parity >> slot & 1u) ^ 1u);
+            // One lane waits for all: another might look when the next phase is over, and wait for ever.
+            if (Producer::rank() == 0) barrier_wait(free + slot, (parity >> slot & 1u) ^ 1u);
+            __syncwarp();
             fetch(Producer(), at, slot, landed + slot);
             parity ^= 1u << slot;
             slot = slot + 1 == stages ? 0 : slot + 1;
