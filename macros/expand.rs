@@ -129,6 +129,7 @@ fn expand(item: &syn::ItemFn, helpers: &Helpers, krate: &syn::Path, errors: &mut
             reference: tilewright_backends::reference::emit(&kernel, krate),
             checks: device_checks(&kernel, krate),
             explain: tilewright_backends::cpu::explain(&kernel),
+            source: tilewright_backends::gpu::source(&kernel).map_err(|refusal| refusal.message),
         }),
         None => face.emit(&face.broken()),
     }
@@ -140,6 +141,8 @@ struct Bodies {
     reference: TokenStream,
     checks: TokenStream,
     explain: String,
+    /// For GPUs; else why not.
+    source: Result<String, String>,
 }
 
 /// The kernel as its callers see it.
@@ -155,7 +158,8 @@ impl Face<'_> {
         let (generics, arguments) = (self.generics(), self.generic_arguments());
         let (params, names) = (self.params(), self.signature.params.iter().map(SignatureParam::name));
         let config = Ident::new("config", Span::mixed_site());
-        let Bodies { run, reference, checks, explain } = bodies;
+        let Bodies { run, reference, checks, explain, source } = bodies;
+        let source = self.source(source);
         let docs = format!("The kernel [`{name}`](fn@{name}) beyond a plain call.");
         let site = Span::mixed_site();
         let allow =
@@ -195,6 +199,38 @@ impl Face<'_> {
                 #vis fn explain() -> &'static str {
                     #explain
                 }
+                #source
+            }
+        }
+    }
+
+    /// `source` and the text that it gives.
+    fn source(&self, source: &Result<String, String>) -> TokenStream {
+        let (krate, vis, name) = (self.krate, &self.signature.vis, self.signature.name.to_string());
+        let site = Span::mixed_site();
+        let (text, result) = match source {
+            Ok(text) => (
+                quote_spanned!(site=> const GPU_SOURCE: &'static str = #text;),
+                quote_spanned!(site=> ::core::result::Result::Ok(Self::GPU_SOURCE)),
+            ),
+            Err(reason) => (
+                TokenStream::new(),
+                quote_spanned! {site=>
+                    ::core::result::Result::Err(
+                        #krate::private::LaunchError::NoGpuForm { kernel: #name, reason: #reason }.into()
+                    )
+                },
+            ),
+        };
+        quote_spanned! {site=>
+            #text
+            /// The kernel in the language of a GPU's compiler, without prelude and constants.
+            ///
+            /// # Errors
+            /// It uses something that has no GPU form.
+            #vis fn source(target: #krate::Target) -> ::core::result::Result<&'static str, #krate::Error> {
+                let _ = target;
+                #result
             }
         }
     }
@@ -216,7 +252,13 @@ impl Face<'_> {
         };
         let config = Ident::new("config", Span::mixed_site());
         let run = quote_spanned!(Span::mixed_site()=> let _ = #config; #body);
-        Bodies { run, reference: body, checks: TokenStream::new(), explain: String::new() }
+        Bodies {
+            run,
+            reference: body,
+            checks: TokenStream::new(),
+            explain: String::new(),
+            source: Err(String::new()),
+        }
     }
 
     fn generics(&self) -> TokenStream {

@@ -49,8 +49,8 @@ pub(crate) struct Site {
 }
 
 impl Emitter<'_> {
-    /// A `private::gpu::Kernel` expression, constant.
-    pub fn descriptor(&self, source: &str, private: &TokenStream) -> TokenStream {
+    /// A `private::gpu::Kernel` expression, constant; `source` is one that gives the text.
+    pub fn descriptor(&self, source: &TokenStream, private: &TokenStream) -> TokenStream {
         let gpu = quote!(#private::gpu);
         let kernel = self.kernel;
         let name = self.names.kernel();

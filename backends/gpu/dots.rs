@@ -225,6 +225,20 @@ impl Emitter<'_> {
         name
     }
 
+    /// What a staged load's block is called: after its tensor, and by number where that has several.
+    pub fn block_name(&self, load: ValueId) -> String {
+        let tensor_of = |value: ValueId| {
+            let Op::Load { tensor, .. } = &self.kernel.values[value].op else { return None };
+            self.is_staged(value).then_some(*tensor)
+        };
+        let Some(tensor) = tensor_of(load) else { return self.names.part(load, "block") };
+        let first = self.kernel.values.iter().find(|(value, _)| tensor_of(*value) == Some(tensor));
+        if first.is_some_and(|(value, _)| value != load) {
+            return self.names.part(load, "block");
+        }
+        self.names.block(tensor)
+    }
+
     fn shared_type(&self, value: ValueId, order: &[AxisId]) -> String {
         let types: Vec<String> =
             order.iter().map(|axis| format!("Axis_{}", self.names.axis(*axis))).collect();
@@ -239,13 +253,13 @@ impl Emitter<'_> {
         self.shared_at.insert(load, region);
         let text = self.shared_text(load, contracted);
         self.line(text);
-        self.in_shared.insert(load, self.names.part(load, "block"));
+        self.in_shared.insert(load, self.block_name(load));
     }
 
     /// That declaration.
     pub fn shared_text(&self, load: ValueId, contracted: AxisId) -> String {
         let shared = self.shared_type(load, &self.shared_order(load, contracted));
-        let (elem, name) = (self.names.elem(self.elem(load)), self.names.part(load, "block"));
+        let (elem, name) = (self.names.elem(self.elem(load)), self.block_name(load));
         let region = self.shared_at.get(&load).copied().unwrap_or(0);
         format!("const {shared} {name} = {{reinterpret_cast<{elem}*>(shared + TW_AT_{region})}};")
     }
@@ -262,7 +276,7 @@ impl Emitter<'_> {
         others.retain(|axis| Some(*axis) != inner);
         let find = |axis: AxisId| along.iter().find(|(a, _)| *a == axis).map(|(_, text)| text.clone());
         let listed: Vec<String> = inner.into_iter().chain(others).filter_map(find).collect();
-        let name = self.names.part(load, "block");
+        let name = self.block_name(load);
         BlockText {
             site,
             exists,

@@ -39,7 +39,8 @@ use tilewright_compiler::walk::each_statement;
 pub struct Text {
     /// The kernel, without prelude and constants.
     pub source: String,
-    /// A `tilewright::private::gpu::Kernel` expression, constant.
+    /// A `tilewright::private::gpu::Kernel` expression, constant; the text in it is the kernel's
+    /// `GPU_SOURCE`.
     pub descriptor: TokenStream,
     /// The `#[device]` functions that the text calls `FN_0`, `FN_1`, …, with the types of their arguments.
     pub functions: Vec<(Callee, Vec<Elem>)>,
@@ -54,9 +55,18 @@ pub fn emit(kernel: &Kernel, private: &TokenStream) -> Result<Text, Refusal> {
     let mut emitter = Emitter::new(&kernel, &grid);
     emitter.program(&body)?;
     let source = emitter.finish();
-    let descriptor = emitter.descriptor(&source, private);
+    let name = &kernel.name;
+    let descriptor = emitter.descriptor(&quote::quote!(<#name>::GPU_SOURCE), private);
     let functions = emitter.functions.take();
     Ok(Text { source, descriptor, functions })
+}
+
+/// The text alone.
+///
+/// # Errors
+/// As for [`emit`].
+pub fn source(kernel: &Kernel) -> Result<String, Refusal> {
+    emit(kernel, &TokenStream::new()).map(|text| text.source)
 }
 
 /// The state of an emission.

@@ -163,6 +163,9 @@ const TAKEN: &[&str] = &[
     "simt",
     "Copies",
     "crew",
+    "place",
+    "grouped",
+    "Place2",
     "slot",
     "landed",
     "at",
@@ -205,6 +208,10 @@ fn identifier(name: &str) -> String {
     plain
 }
 
+fn block_of(param: &str) -> String {
+    format!("block_of_{param}")
+}
+
 impl Names {
     pub fn new(kernel: &Kernel) -> Names {
         let unique = |names: Vec<String>| {
@@ -224,6 +231,8 @@ impl Names {
         for axis in &axes {
             seen.extend(["first", "last", "at", "ring", "fetch"].map(|part| format!("{axis}_{part}")));
         }
+        let params = unique(kernel.params.iter().map(|(_, param)| param.name.to_string()).collect());
+        seen.extend(params.iter().map(|name| block_of(name)));
         let mut free = |name: &str, number: usize| {
             let plain = identifier(name);
             let name = if seen.contains(&plain) { format!("{plain}_{number}") } else { plain };
@@ -244,10 +253,7 @@ impl Names {
             kernel: identifier(&kernel.name.to_string()),
             axes,
             dims: unique(kernel.dims.iter().map(|(_, dim)| dim.name.to_string()).collect()),
-            params: unique(kernel.params.iter().map(|(_, param)| param.name.to_string()).collect())
-                .into_iter()
-                .map(|name| format!("{name}_").trim_end_matches('_').to_string())
-                .collect(),
+            params,
             elements: unique(kernel.elements.iter().map(|(_, element)| element.name.to_string()).collect()),
             consts: unique(kernel.consts.iter().map(|(_, constant)| constant.name.to_string()).collect()),
         }
@@ -265,6 +271,10 @@ impl Names {
     }
     pub fn param(&self, param: ParamId) -> String {
         format!("arg_{}", self.params[param.at()])
+    }
+    /// A tensor's block in shared memory.
+    pub fn block(&self, param: ParamId) -> String {
+        block_of(&self.params[param.at()])
     }
     pub fn constant(&self, constant: tilewright_compiler::ir::ConstId) -> String {
         format!("CONST_{}", self.consts[constant.at()])

@@ -80,7 +80,23 @@ impl Emitter<'_> {
     fn prologue(&mut self) {
         self.line("TW_SHARED(shared);");
         self.line("unsigned program = blockIdx.x;");
-        for axis in self.grid.iter().rev() {
+        let grouped = self.grouped();
+        if let Some((rows, columns)) = grouped {
+            let [m, n] = [rows, columns].map(|axis| self.names.axis(axis));
+            self.line("// Programs that share operands run close together, so that these stay in the cache.");
+            self.line(format!(
+                "const Place2 place = grouped(program, args.{m}_programs, args.{n}_programs);"
+            ));
+            for (name, part) in [(&m, "row"), (&n, "column")] {
+                self.line(format!("Axis_{name} {name};"));
+                self.line(format!(
+                    "{name}.at(args.{name}_first + place.{part} * Axis_{name}::step, args.{name}_last);"
+                ));
+            }
+            self.line(format!("program /= unsigned(args.{m}_programs) * unsigned(args.{n}_programs);"));
+        }
+        let skipped = if grouped.is_some() { 2 } else { 0 };
+        for axis in self.grid.iter().rev().skip(skipped) {
             let name = self.names.axis(*axis);
             let index = format!("int(program % unsigned(args.{name}_programs))");
             if self.is_blocked(*axis) {
@@ -109,6 +125,17 @@ impl Emitter<'_> {
         }
         self.line("(void)program;");
         self.line("(void)shared;");
+    }
+
+    /// The last two axes of the grid, if they are the rows and columns of a product.
+    fn grouped(&self) -> Option<(AxisId, AxisId)> {
+        let [.., rows, columns] = *self.grid else { return None };
+        let both = AxisSet::new([rows, columns]);
+        let is_product = |(id, value): (ValueId, &tilewright_compiler::ir::Value)| {
+            matches!(value.op, Op::Dot(..)) && *self.axes(id) == both
+        };
+        let blocked = self.is_blocked(rows) && self.is_blocked(columns);
+        (blocked && self.kernel.values.iter().any(is_product)).then_some((rows, columns))
     }
 
     fn declare_variables(&mut self) {
@@ -213,6 +240,9 @@ impl Emitter<'_> {
             AxisKind::Tile { .. } => {
                 let (first, last) = self.loop_range(axis);
                 self.line(format!("const int {name}_first = {first}, {name}_last = {last};"));
+                let dimension = self.kernel.axes[axis].kind.dim().map(|dim| self.names.dim(dim));
+                let dimension = dimension.unwrap_or_default().trim_start_matches("dim_").to_string();
+                self.line(format!("// for {name} in tile({dimension})"));
                 ring.into_iter().for_each(|ring| self.open_ring(ring));
                 let advance = if ring.is_some() { format!(", {name}_ring.advance()") } else { String::new() };
                 self.line(format!(
@@ -223,7 +253,7 @@ impl Emitter<'_> {
                     self.line(format!("    {name}_ring.turn({name}_fetch);"));
                     // From here on, this turn's slot is meant.
                     for (load, _) in &ring.moving {
-                        let text = format!("{}.slot({name}_ring.slot)", self.names.part(*load, "block"));
+                        let text = format!("{}.slot({name}_ring.slot)", self.block_name(*load));
                         self.in_shared.insert(*load, text);
                     }
                 }

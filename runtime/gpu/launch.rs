@@ -18,7 +18,7 @@ pub struct Run<'l> {
     pub(crate) kernel: &'static Kernel,
     pub(crate) meta: &'static Meta,
     pub(crate) config: &'l Config,
-    pub(crate) target: Target,
+    pub(crate) target: Destination,
     pub(crate) dims: SmallVec<[i32; 8]>,
     pub(crate) kinds: SmallVec<[Kind; 4]>,
     pub(crate) consts: SmallVec<[i64; 4]>,
@@ -28,7 +28,7 @@ pub struct Run<'l> {
 }
 
 /// Where a launch goes.
-pub(crate) enum Target {
+pub(crate) enum Destination {
     /// Nowhere: its text is kept.
     Record(Architecture),
     /// To a GPU.
@@ -107,16 +107,16 @@ impl Run<'_> {
             memory: &self.memory,
             ranges,
             architecture: match self.target {
-                Target::Record(architecture) => architecture,
-                Target::Gpu(gpu) => gpu.architecture(),
+                Destination::Record(architecture) => architecture,
+                Destination::Gpu(gpu) => gpu.architecture(),
             },
             has_maps: match self.target {
-                Target::Record(_) => true,
-                Target::Gpu(gpu) => gpu.has_tensor_maps(),
+                Destination::Record(_) => true,
+                Destination::Gpu(gpu) => gpu.has_tensor_maps(),
             },
             most_shared: match self.target {
-                Target::Record(architecture) => architecture.most_shared(),
-                Target::Gpu(gpu) => gpu.most_shared(),
+                Destination::Record(architecture) => architecture.most_shared(),
+                Destination::Gpu(gpu) => gpu.most_shared(),
             },
         };
         let plan = Plan::new(&problem)?;
@@ -157,7 +157,7 @@ impl Run<'_> {
             return Err(LaunchError::TooManyPrograms { kernel: self.meta.kernel, programs }.into());
         };
         match self.target {
-            Target::Record(architecture) => {
+            Destination::Record(architecture) => {
                 record::keep(record::Unit {
                     kernel: self.kernel.name.to_string(),
                     architecture,
@@ -170,7 +170,7 @@ impl Run<'_> {
                 });
                 Ok(())
             }
-            Target::Gpu(gpu) => {
+            Destination::Gpu(gpu) => {
                 let text = || plan.text(&problem);
                 let key = plan.key(&problem);
                 let function = gpu.function(key, self.meta, self.kernel.name, plan.shared, text)?;

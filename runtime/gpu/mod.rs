@@ -13,16 +13,18 @@ mod maps;
 mod plan;
 mod record;
 mod spread;
+mod target;
 mod vectors;
 
 pub use architecture::Architecture;
 pub use kernel::{Axis, AxisKind, Copy, Dot, Elem, Function, Kernel, Region, Site};
-pub(crate) use launch::Target;
+pub(crate) use launch::Destination;
 pub use launch::{Run, Scalar};
 pub use maps::TensorMap;
 pub(crate) use plan::{Plan, Problem};
 pub(crate) use record::recording;
 pub use record::{Unit, record};
+pub use target::Target;
 pub(crate) use vectors::Memory;
 
 /// The device code that every kernel's text builds on.

@@ -280,8 +280,8 @@ impl<'a> Launch<'a> {
         functions: &[&'static gpu::Function],
     ) -> Option<gpu::Run<'_>> {
         let target = match (gpu::recording(), self.gpu_device()) {
-            (Some(architecture), _) => gpu::Target::Record(architecture),
-            (None, Some(gpu)) => gpu::Target::Gpu(gpu),
+            (Some(architecture), _) => gpu::Destination::Record(architecture),
+            (None, Some(gpu)) => gpu::Destination::Gpu(gpu),
             (None, None) => return None,
         };
         Some(gpu::Run {

@@ -175,3 +175,5 @@ fn whole(x: &Tensor<f32>, y: &Tensor<f32>, ids: &Tensor<i32>, out: &mut Tensor<f
     out.copy_from_slice(&rows.collect::<Vec<f32>>())?;
     Ok(())
 }
+
+crate::golden::golden!(products_f32, products_i8, batched, vectors, computed);

@@ -16,6 +16,7 @@ mod dots;
 mod elementwise;
 mod emulated;
 mod errors;
+mod golden;
 mod memory;
 mod models;
 mod reductions;

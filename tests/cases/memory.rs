@@ -134,3 +134,5 @@ fn loops_with_bounds_from_data_break_and_continue() {
         check!(control(&x, &lengths) -> out, last; [Within::Sum(m, 4.0)]; "m=2"; n);
     }
 }
+
+crate::golden::golden!(moved, gathers, windows, control);

@@ -178,3 +178,5 @@ fn pooling_over_lengths_from_data() {
         check!(pooling(&x, &lengths) -> out; [Within::Sum(10, 2.0)]; "t=3"; d);
     }
 }
+
+crate::golden::golden!(softmax, layer_norm, rms_norm, linear_gelu, attention, pooling);

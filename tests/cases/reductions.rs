@@ -186,3 +186,5 @@ fn reductions_over_an_outer_axis_by_closure_and_block_by_block() {
         check!(blocks(&x) -> total, most; [Within::Sum(n, 2.0), Within::Exact]; "n=7", "m=2,n=64"; context);
     }
 }
+
+crate::golden::golden!(sums_float, columns, folded, blocks);

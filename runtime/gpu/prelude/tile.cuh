@@ -132,6 +132,17 @@ template <class As> TW_DEVICE bool is_owner() {
     return (threadIdx.x & (TW_THREADS - 1u) & ~As::threads) == 0;
 }
 
+// The block of a matrix that a program computes.
+struct Place2 {
+    int row, column;
+};
+// Eight rows of blocks at a time, column by column.
+TW_DEVICE Place2 grouped(unsigned program, int rows, int columns) {
+    const unsigned at = program % (unsigned(rows) * unsigned(columns)), group = 8u * unsigned(columns);
+    const int first = int(at / group) * 8, size = rows - first < 8 ? rows - first : 8, rest = int(at % group);
+    return {first + rest % size, rest / size};
+}
+
 // --- Memory ---
 
 // The first index outside a tensor is reported here.
