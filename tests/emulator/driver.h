@@ -86,6 +86,11 @@ extern std::recursive_mutex lock;
 using Hold = std::lock_guard<std::recursive_mutex>;
 extern std::set<void*> streams, events, modules, functions, host_allocations;
 
+// Copies from pinned memory land as late as they may: when the host waits for them, or the stream does more.
+// Those up to a number, of those begun so far.
+void land_copies(unsigned long long number = ~0ull);
+unsigned long long copies_begun();
+
 bool is_one_of(const std::set<void*>& handles, void* handle);
 bool is_stream(void* stream);
 

@@ -21,6 +21,7 @@ Result cuCtxSetCurrent(Context*);
 Result cuStreamCreate(void**, unsigned);
 Result cuStreamDestroy_v2(void*);
 Result cuStreamSynchronize(void*);
+Result cuMemHostAlloc(void**, size_t, unsigned);
 Result cuEventCreate(void**, unsigned);
 Result cuEventDestroy_v2(void*);
 Result cuEventRecord(void*, void*);
@@ -167,6 +168,7 @@ extern "C" __attribute__((visibility("default"))) const char* hipGetErrorString(
 API hipStreamCreateWithFlags(void** stream, unsigned flags) { ENTERED(cuStreamCreate(stream, flags)); }
 API hipStreamDestroy(void* stream) { ENTERED(cuStreamDestroy_v2(stream)); }
 API hipStreamSynchronize(void* stream) { ENTERED(cuStreamSynchronize(stream)); }
+API hipHostMalloc(void** memory, size_t bytes, unsigned flags) { ENTERED(cuMemHostAlloc(memory, bytes, flags)); }
 API hipEventCreateWithFlags(void** event, unsigned flags) { ENTERED(cuEventCreate(event, flags)); }
 API hipEventDestroy(void* event) { ENTERED(cuEventDestroy_v2(event)); }
 API hipEventRecord(void* event, void* stream) { ENTERED(cuEventRecord(event, stream)); }

@@ -53,6 +53,7 @@ Context primary[16];
 struct Event {
     bool recorded;
     std::chrono::steady_clock::time_point at;
+    unsigned long long copies;  // begun before it
 };
 
 }  // namespace
@@ -266,6 +267,7 @@ API cuStreamDestroy_v2(void* stream) {
 API cuStreamSynchronize(void* stream) {
     NEED_CONTEXT();
     NEED_STREAM(stream);
+    land_copies();
     return Success;
 }
 API cuStreamQuery(void* stream) { return cuStreamSynchronize(stream); }
@@ -289,7 +291,7 @@ API cuLaunchHostFunc(void* stream, void (*function)(void*), void* data) {
 API cuEventCreate(void** event, unsigned) {
     NEED_CONTEXT();
     Hold hold(lock);
-    *event = new Event{false, {}};
+    *event = new Event{false, {}, 0};
     events.insert(*event);
     return Success;
 }
@@ -302,11 +304,12 @@ API cuEventRecord(void* event, void* stream) {
     NEED_STREAM(stream);
     Hold hold(lock);
     if (!events.count(event)) REFUSE(InvalidHandle, "the event does not exist, or was destroyed");
-    *static_cast<Event*>(event) = {true, std::chrono::steady_clock::now()};
+    *static_cast<Event*>(event) = {true, std::chrono::steady_clock::now(), copies_begun()};
     return Success;
 }
 API cuEventSynchronize(void* event) {
     if (!is_one_of(events, event)) REFUSE(InvalidHandle, "the event does not exist, or was destroyed");
+    land_copies(static_cast<Event*>(event)->copies);
     return Success;
 }
 API cuEventQuery(void* event) { return cuEventSynchronize(event); }

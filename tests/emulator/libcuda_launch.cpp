@@ -45,6 +45,7 @@ Result launch(const char* call, Function* function, simt::Index grid, simt::Inde
 
     std::string why;
     simt::Launch all = {kernel, aligned, grid, block, shared_bytes, number_from("TW_EMULATOR_SEED", 0), unsigned(number_from("TW_EMULATOR_SECONDS", 120))};
+    land_copies();
     memory::Access open;
     simt::Ending ending = simt::run(all, why);
     if (ending == simt::Ending::Finished) {

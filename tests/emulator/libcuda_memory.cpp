@@ -1,6 +1,7 @@
 // The driver's memory: allocations, copies, fills, pools. What is checked is in memory.cpp.
 #include <cstdlib>
 #include <cstring>
+#include <vector>
 
 #include "driver.h"
 #include "memory.h"
@@ -65,6 +66,7 @@ API cuMemFreeAsync(Address address, void* stream) {
     NEED_POOLS();
     NEED_CONTEXT();
     NEED_STREAM(stream);
+    land_copies();
     return release(__func__, address);
 }
 API cuMemGetInfo_v2(size_t* free_bytes, size_t* total) {
@@ -114,16 +116,44 @@ API cuMemcpyDtoD_v2(Address to, Address from, size_t bytes) {
     NEED_CONTEXT();
     return copy(__func__, Side::Device, pointer(to), Side::Device, pointer(from), bytes);
 }
+namespace {
+struct Late {
+    Address to;
+    const void* from;
+    size_t bytes;
+    unsigned long long number;
+};
+std::vector<Late> late;
+unsigned long long begun = 0;
+}  // namespace
+unsigned long long copies_begun() { return begun; }
+void land_copies(unsigned long long number) {
+    Hold hold(lock);
+    while (!late.empty() && late.front().number <= number) {
+        Late next = late.front();
+        late.erase(late.begin());
+        cuMemcpyHtoD_v2(next.to, next.from, next.bytes);
+    }
+}
 API cuMemcpyHtoDAsync_v2(Address to, const void* from, size_t bytes, void* stream) {
+    NEED_CONTEXT();
     NEED_STREAM(stream);
+    Hold hold(lock);
+    if (host_allocations.count(const_cast<void*>(from))) {
+        late.push_back({to, from, bytes, ++begun});
+        return Success;
+    }
+    land_copies();
     return cuMemcpyHtoD_v2(to, from, bytes);
 }
 API cuMemcpyDtoHAsync_v2(void* to, Address from, size_t bytes, void* stream) {
     NEED_STREAM(stream);
+    land_copies();
     return cuMemcpyDtoH_v2(to, from, bytes);
 }
 API cuMemcpyDtoDAsync_v2(Address to, Address from, size_t bytes, void* stream) {
     NEED_STREAM(stream);
+    land_copies();
     return cuMemcpyDtoD_v2(to, from, bytes);
 }
 API cuMemcpyPeerAsync(Address to, Context*, Address from, Context*, size_t bytes, void* stream) { return cuMemcpyDtoDAsync_v2(to, from, bytes, stream); }
@@ -138,6 +168,7 @@ API cuMemsetD8_v2(Address to, unsigned char value, size_t n) {
 }
 API cuMemsetD8Async(Address to, unsigned char value, size_t n, void* stream) {
     NEED_STREAM(stream);
+    land_copies();
     return cuMemsetD8_v2(to, value, n);
 }
 API cuMemsetD32_v2(Address to, unsigned value, size_t n) {

@@ -23,6 +23,18 @@ fn round_trip<T: Element + PartialEq + Debug>(values: Vec<T>) -> Outcome {
 }
 
 #[test]
+fn large_tensors_arrive_whole() -> Outcome {
+    if !inside(module_path!(), "large_tensors_arrive_whole", &[]) {
+        return Ok(());
+    }
+    // Several turns of the pinned buffers, and a part of one.
+    let values: Vec<i32> = (0..5 * (2 << 20) + 77).map(|at: i32| at.wrapping_mul(-1_640_531_535)).collect();
+    let tensor = Tensor::from_vec(values.len(), values.clone())?.to(&device()?)?;
+    assert_eq!(tensor.to(&Device::cpu())?.to_vec(), values);
+    Ok(())
+}
+
+#[test]
 fn tensors_go_to_a_device_and_back_in_every_type_and_view() -> Outcome {
     if !inside(module_path!(), "tensors_go_to_a_device_and_back_in_every_type_and_view", &[]) {
         return Ok(());

@@ -88,6 +88,10 @@ table! {
     copy_out = "cuMemcpyDtoHAsync_v2", "hipMemcpyDtoHAsync": fn(
         to: *mut c_void, from: Address, bytes: usize, stream: Handle
     );
+    host_allocate = "cuMemHostAlloc", "hipHostMalloc": fn(memory: *mut Handle, bytes: usize, flags: c_uint);
+    event_create = "cuEventCreate", "hipEventCreateWithFlags": fn(event: *mut Handle, flags: c_uint);
+    event_record = "cuEventRecord", "hipEventRecord": fn(event: Handle, stream: Handle);
+    event_wait = "cuEventSynchronize", "hipEventSynchronize": fn(event: Handle);
     module_load = "cuModuleLoadData", "hipModuleLoadData": fn(module: *mut Handle, code: *const c_void);
     module_function = "cuModuleGetFunction", "hipModuleGetFunction": fn(
         function: *mut Handle, module: Handle, name: *const c_char

@@ -1,5 +1,6 @@
 //! A GPU's memory: allocated, freed, copied.
 
+use super::staging::LARGE;
 use super::{Address, Gpu, RELEASE_THRESHOLD};
 use crate::error::DeviceError;
 
@@ -65,6 +66,10 @@ impl Gpu {
     pub unsafe fn copy_in(&self, to: Address, from: *const u8, bytes: usize) -> Result<(), DeviceError> {
         if bytes == 0 {
             return Ok(());
+        }
+        if bytes >= LARGE {
+            // SAFETY: promised by the caller.
+            return unsafe { self.copy_in_large(to, from, bytes) };
         }
         // SAFETY: promised by the caller.
         unsafe { self.enter()?.copy_in(to, from.cast(), bytes, self.stream.0)? };

@@ -9,6 +9,7 @@ mod driver;
 mod functions;
 mod library;
 mod memory;
+mod staging;
 
 use std::collections::HashMap;
 use std::ffi::c_int;
@@ -40,6 +41,8 @@ pub(crate) struct Gpu {
     most_shared: u32,
     /// Whether memory can be had in the order of the stream.
     has_pool: bool,
+    /// For large copies; none until the first.
+    staging: Mutex<Option<staging::Staging>>,
     fault: Address,
     functions: Mutex<HashMap<FunctionKey, Arc<Function>>>,
     /// Kernels that were launched: a fault names one by its position.
@@ -125,6 +128,7 @@ impl Gpu {
             architecture: opened.architecture,
             most_shared: opened.most_shared,
             has_pool: true,
+            staging: Mutex::default(),
             fault: 0,
             functions: Mutex::default(),
             launched: Mutex::default(),
