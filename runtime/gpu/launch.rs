@@ -2,6 +2,7 @@
 
 use smallvec::SmallVec;
 
+use super::recipes::{self, Recipe};
 use super::{Architecture, Function, Kernel, Memory, Plan, Problem, record};
 use crate::config::Config;
 use crate::device::gpu::Gpu;
@@ -37,7 +38,7 @@ pub(crate) enum Destination {
 
 /// The argument block: values one after the other, each at a multiple of its size.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Bytes(pub SmallVec<[u8; 256]>);
+pub(crate) struct Bytes(pub SmallVec<[u8; 768]>);
 
 impl Bytes {
     fn align(&mut self, to: usize) {
@@ -80,7 +81,7 @@ impl Run<'_> {
         let rank = self.meta.tensors.get(self.memory.len()).map_or(0, |tensor| tensor.dims.len());
         self.memory.push(Memory {
             address: view.ptr.addr() as u64,
-            lengths: view.dims[..rank].to_vec(),
+            lengths: SmallVec::from_slice(&view.dims[..rank]),
             strides: view.strides[..rank].iter().map(|stride| *stride as i64).collect(),
             size: size_of::<T>(),
         });
@@ -119,7 +120,56 @@ impl Run<'_> {
                 Destination::Gpu(gpu) => gpu.most_shared(),
             },
         };
-        let plan = Plan::new(&problem)?;
+        match self.target {
+            Destination::Record(architecture) => {
+                let plan = Plan::new(&problem)?;
+                let (bytes, programs) = self.arguments(&plan, ranges)?;
+                record::keep(record::Unit {
+                    kernel: self.kernel.name.to_string(),
+                    architecture,
+                    text: plan.text(&problem),
+                    maps: plan.maps.clone(),
+                    threads: plan.all_threads(),
+                    shared: plan.shared,
+                    programs,
+                    arguments: bytes.0.to_vec(),
+                });
+                Ok(())
+            }
+            Destination::Gpu(gpu) => {
+                let key = recipes::key(&problem, gpu);
+                let recipe = match recipes::find(&key) {
+                    Some(recipe) => recipe,
+                    None => {
+                        let plan = Plan::new(&problem)?;
+                        let text = || plan.text(&problem);
+                        let key_of_text = plan.key(&problem);
+                        let function =
+                            gpu.function(key_of_text, self.meta, self.kernel.name, plan.shared, text)?;
+                        recipes::keep(&key, Recipe { plan, function })
+                    }
+                };
+                let plan = &recipe.plan;
+                let (mut bytes, programs) = self.arguments(plan, ranges)?;
+                let maps_at = bytes.0.len() - TENSOR_MAP_BYTES * plan.maps.len();
+                for (copy, at) in self.kernel.copies.iter().zip(plan.mapped()) {
+                    let Some(at) = at else { continue };
+                    let mut map = plan.maps[*at].clone();
+                    map.address = self.memory[copy.tensor].address;
+                    let first = maps_at + TENSOR_MAP_BYTES * at;
+                    gpu.encode(&map, &mut bytes.0[first..first + TENSOR_MAP_BYTES])?;
+                }
+                // SAFETY: the block is as the text declares it; the launch that made this holds the storages.
+                unsafe {
+                    gpu.launch(&recipe.function, programs, plan.all_threads(), plan.shared, &mut bytes.0)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The argument block, with room for tensor maps at its end, and how many programs there are.
+    fn arguments(&self, plan: &Plan, ranges: &[(i32, i32)]) -> Result<(Bytes, u32), Error> {
         let mut programs = 1i64;
         let mut bytes = Bytes::default();
         bytes.put(&[0; 8]);
@@ -150,37 +200,12 @@ impl Run<'_> {
         if !plan.maps.is_empty() {
             bytes.align(TENSOR_MAP_ALIGN);
         }
-        let maps_at = bytes.0.len();
-        bytes.0.resize(maps_at + TENSOR_MAP_BYTES * plan.maps.len(), 0);
+        let length = bytes.0.len() + TENSOR_MAP_BYTES * plan.maps.len();
+        bytes.0.resize(length, 0);
         let fits = i32::try_from(programs).is_ok();
         let Some(programs) = u32::try_from(programs).ok().filter(|_| fits) else {
             return Err(LaunchError::TooManyPrograms { kernel: self.meta.kernel, programs }.into());
         };
-        match self.target {
-            Destination::Record(architecture) => {
-                record::keep(record::Unit {
-                    kernel: self.kernel.name.to_string(),
-                    architecture,
-                    text: plan.text(&problem),
-                    maps: plan.maps.clone(),
-                    threads: plan.all_threads(),
-                    shared: plan.shared,
-                    programs,
-                    arguments: bytes.0.to_vec(),
-                });
-                Ok(())
-            }
-            Destination::Gpu(gpu) => {
-                let text = || plan.text(&problem);
-                let key = plan.key(&problem);
-                let function = gpu.function(key, self.meta, self.kernel.name, plan.shared, text)?;
-                for (map, bytes) in plan.maps.iter().zip(bytes.0[maps_at..].chunks_mut(TENSOR_MAP_BYTES)) {
-                    gpu.encode(map, bytes)?;
-                }
-                // SAFETY: the block is as the text declares it; the launch that made this holds the storages.
-                unsafe { gpu.launch(&function, programs, plan.all_threads(), plan.shared, &mut bytes.0)? };
-                Ok(())
-            }
-        }
+        Ok((bytes, programs))
     }
 }

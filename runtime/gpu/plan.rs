@@ -174,6 +174,11 @@ impl Plan {
         }
     }
 
+    /// Of each operand that is copied ahead: its place among `maps`.
+    pub fn mapped(&self) -> &[Option<usize>] {
+        &self.mapped
+    }
+
     /// Threads of a program.
     pub fn all_threads(&self) -> u32 {
         self.threads + self.producers

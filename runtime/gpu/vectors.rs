@@ -1,14 +1,16 @@
 //! How many elements an access may move at once.
 
+use smallvec::SmallVec;
+
 /// A tensor's memory: what alignment and divisibility hang on.
 #[derive(Clone, Debug)]
 pub(crate) struct Memory {
     /// Of the first element.
     pub address: u64,
     /// Lengths of the dimensions.
-    pub lengths: Vec<i32>,
+    pub lengths: SmallVec<[i32; 8]>,
     /// In elements.
-    pub strides: Vec<i64>,
+    pub strides: SmallVec<[i64; 8]>,
     /// Bytes of an element.
     pub size: usize,
 }
@@ -44,7 +46,12 @@ mod tests {
     use super::*;
 
     fn memory(address: u64, lengths: &[i32], strides: &[i64]) -> Memory {
-        Memory { address, lengths: lengths.to_vec(), strides: strides.to_vec(), size: 4 }
+        Memory {
+            address,
+            lengths: SmallVec::from_slice(lengths),
+            strides: SmallVec::from_slice(strides),
+            size: 4,
+        }
     }
 
     #[test]

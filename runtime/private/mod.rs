@@ -22,5 +22,7 @@ pub mod weights {
 /// What generated code says about a kernel's GPU text.
 pub mod gpu {
     pub use crate::element::Kind;
-    pub use crate::gpu::{Axis, AxisKind, Copy, Dot, Elem, Function, Kernel, Region, Run, Scalar, Site};
+    pub use crate::gpu::{
+        Axis, AxisKind, Copy, Dot, Elem, Function, Kernel, Region, Run, Scalar, Site, recipes,
+    };
 }

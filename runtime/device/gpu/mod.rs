@@ -18,8 +18,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use driver::Own;
 pub(super) use driver::{Address, Driver, Handle};
+use functions::Fault;
+pub(crate) use functions::Function;
 pub(crate) use functions::FunctionKey;
-use functions::{Fault, Function};
 pub(super) use library::Library;
 pub(crate) use memory::Memory;
 
