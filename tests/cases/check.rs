@@ -43,6 +43,8 @@ impl Within {
 pub trait Outputs: Sized {
     /// Tensors of their own with the same values and layouts.
     fn fresh(&self) -> Self;
+    /// The same on a device.
+    fn on(&self, device: &Device) -> Self;
     /// # Panics
     /// Some element is too far from the wanted one.
     fn compare(&self, wanted: &Self, names: &[&str], within: &[Within], context: &str);
@@ -53,6 +55,9 @@ macro_rules! outputs {
         impl<$($ty: Sample),*> Outputs for ($(Tensor<$ty>,)*) {
             fn fresh(&self) -> Self {
                 ($(copy(&self.$at),)*)
+            }
+            fn on(&self, device: &Device) -> Self {
+                ($(moved(&self.$at, device),)*)
             }
             fn compare(&self, wanted: &Self, names: &[&str], within: &[Within], context: &str) {
                 $(compare(&self.$at, &wanted.$at, names[$at], within[$at.min(within.len() - 1)], context);)*
@@ -74,13 +79,42 @@ outputs!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9);
 outputs!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10);
 outputs!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10, L 11);
 
-/// With the same strides where the view is not dense: a transposed output stays one.
-fn copy<E: Sample>(tensor: &Tensor<E>) -> Tensor<E> {
+/// The dimensions by their strides, and back.
+fn order<E: Element>(tensor: &Tensor<E>) -> (Vec<usize>, Vec<usize>) {
     let mut order: Vec<usize> = (0..tensor.rank()).collect();
     order.sort_by_key(|dimension| std::cmp::Reverse(tensor.strides()[*dimension].unsigned_abs()));
-    let shape: Vec<usize> = order.iter().map(|dimension| tensor.shape()[*dimension]).collect();
     let mut back = vec![0; order.len()];
     order.iter().enumerate().for_each(|(at, dimension)| back[*dimension] = at);
+    (order, back)
+}
+
+/// On a device; a transposed tensor stays one.
+fn moved<E: Element>(tensor: &Tensor<E>, device: &Device) -> Tensor<E> {
+    let (order, back) = order(tensor);
+    tensor.permute(&order).unwrap().to(device).unwrap().permute(&back).unwrap()
+}
+
+thread_local! {
+    /// Where the kernel that is called takes its inputs.
+    static DEVICE: std::cell::RefCell<Option<Device>> = const { std::cell::RefCell::new(None) };
+}
+
+/// An input of a kernel, where it runs.
+pub fn there<E: Element>(tensor: &Tensor<E>) -> Tensor<E> {
+    DEVICE
+        .with_borrow(|device| device.as_ref().map_or_else(|| tensor.clone(), |device| moved(tensor, device)))
+}
+
+/// The GPU of `TILEWRIGHT_DEVICE`, on which all kernels run then, a real one say.
+fn device() -> Option<Device> {
+    let name = std::env::var("TILEWRIGHT_DEVICE").ok()?;
+    Some(name.parse().unwrap_or_else(|error| panic!("{name}: {error}")))
+}
+
+/// With the same strides where the view is not dense: a transposed output stays one.
+fn copy<E: Sample>(tensor: &Tensor<E>) -> Tensor<E> {
+    let (order, back) = order(tensor);
+    let shape: Vec<usize> = order.iter().map(|dimension| tensor.shape()[*dimension]).collect();
     let mut copy = Tensor::zeros(shape).permute(&back).unwrap();
     copy.copy_from(tensor).unwrap();
     copy
@@ -130,6 +164,26 @@ pub fn run<O: Outputs>(
     let mut wanted = outputs.fresh();
     if let Err(error) = reference(&mut wanted) {
         panic!("{context}: the reference fails: {error}");
+    }
+    if let Some(device) = device() {
+        for config in configs {
+            let context = format!("{context}, {config}, {device}");
+            let mut got = outputs.fresh().on(&device);
+            DEVICE.set(Some(device.clone()));
+            let result = kernel(config, &mut got);
+            DEVICE.set(None);
+            if let Err(Error::Launch(LaunchError::SharedMemory { .. } | LaunchError::TileTooLarge { .. })) =
+                result
+            {
+                println!("not run: {context}: no room for these blocks");
+                continue;
+            }
+            if let Err(error) = result {
+                panic!("{context}: {error}");
+            }
+            got.on(&Device::cpu()).compare(&wanted, names, within, &context);
+        }
+        return;
     }
     if emulated::is_there() {
         for config in configs {
@@ -205,7 +259,7 @@ macro_rules! check {
             &$within,
             &[tilewright::Config::new() $(, $config.parse().unwrap())*],
             |($($output,)*)| $kernel::reference $(::<$($generic),*>)? ($($input,)* $($output),*),
-            |config, ($($output,)*)| $kernel::with $(::<$($generic),*>)? (config, $($input,)* $($output),*),
+            |config, ($($output,)*)| $kernel::with $(::<$($generic),*>)? (config, $(&$crate::check::there($input),)* $($output),*),
         )
     };
 }

@@ -1,6 +1,6 @@
 //! `dot` on every element type, in every arrangement of axes.
 
-use crate::check::{Within, check};
+use crate::check::{Within, check, there};
 use crate::data::{Layout, SIZES, tame};
 use tilewright::prelude::*;
 
@@ -155,7 +155,7 @@ fn batch_axes_vectors_and_computed_operands() {
                 &near,
                 &[pinned],
                 |(out,)| whole(&x, &y, &ids, out),
-                |config, (out,)| computed::with(config, &x, &y, &ids, out),
+                |config, (out,)| computed::with(config, &there(&x), &there(&y), &there(&ids), out),
             );
         }
     }

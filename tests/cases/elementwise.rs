@@ -1,6 +1,6 @@
 //! Elementwise operations: one kernel computes a family of them, one output each.
 
-use crate::check::{Within, check};
+use crate::check::{Within, check, there};
 use crate::data::{Layout, SIZES, Sample, wild};
 use tilewright::prelude::*;
 
@@ -289,6 +289,7 @@ fn tiles_align_by_name_and_scalars_broadcast() {
                     &[Config::new(), Config::new().set("m", 2).set("n", 5)],
                     |(out, products)| broadcasts::reference(&x, &row, &column, out, products, 1.5, 7, flip),
                     |config, (out, products)| {
+                        let (x, row, column) = (there(&x), there(&row), there(&column));
                         broadcasts::with(config, &x, &row, &column, out, products, 1.5, 7, flip)
                     },
                 );

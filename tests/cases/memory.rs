@@ -1,6 +1,6 @@
 //! Every form of index, in loads and in stores.
 
-use crate::check::{Within, check};
+use crate::check::{Within, check, there};
 use crate::data::{Layout, SIZES, indices, tame};
 use tilewright::prelude::*;
 
@@ -87,7 +87,7 @@ fn gathers_windows_and_diagonals() {
                 &[Within::Ulps(2.0), Within::Exact],
                 &[Config::new(), Config::new().set("n", 5).set("m", 2)],
                 |(out, diagonal)| windows::reference(&x, out, diagonal, shift),
-                |config, (out, diagonal)| windows::with(config, &x, out, diagonal, shift),
+                |config, (out, diagonal)| windows::with(config, &there(&x), out, diagonal, shift),
             );
         }
     }

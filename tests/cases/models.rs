@@ -1,6 +1,6 @@
 //! Whole kernels on ragged sizes: normalisations, linear layers, attention, pooling.
 
-use crate::check::{Within, check};
+use crate::check::{Within, check, there};
 use crate::data::{Layout, SIZES, tame};
 use tilewright::prelude::*;
 
@@ -112,7 +112,7 @@ fn normalisations_of_rows() {
                 let run = |out: &mut Tensor<$ty>| layer_norm::reference(&x, &g, &b, out, 1e-2);
                 crate::check::run(&format!("layer_norm {context}"), &(out,), &["out"], &[Within::Sum($near, 64.0)],
                     &[Config::new(), Config::new().set("m", 3)], |(out,)| run(out),
-                    |config, (out,)| layer_norm::with(config, &x, &g, &b, out, 1e-2));
+                    |config, (out,)| layer_norm::with(config, &there(&x), &there(&g), &there(&b), out, 1e-2));
             }
         };
     }
@@ -158,7 +158,10 @@ fn attention_causal_grouped_and_ragged() {
                     &[$near],
                     &configs,
                     |(out,)| attention::reference::<$ty, $causal>(&q, &k, &v, out, 0.3),
-                    |config, (out,)| attention::with::<$ty, $causal>(config, &q, &k, &v, out, 0.3),
+                    |config, (out,)| {
+                        let (q, k, v) = (there(&q), there(&k), there(&v));
+                        attention::with::<$ty, $causal>(config, &q, &k, &v, out, 0.3)
+                    },
                 );
             }
         };
