@@ -19,7 +19,7 @@ pub use config::Config;
 pub use device::{Device, Platform, set_threads};
 pub use element::{Element, Float};
 pub use error::{ConfigError, DeviceError, Error, LaunchError, TensorError};
-pub use gpu::{Architecture, Target, TensorMap, Unit, record};
+pub use gpu::{Architecture, Bundle, Target, TensorMap, Unit, record};
 pub use half::{bf16, f16};
 pub use tensor::Tensor;
 pub use weights::{Weights, WeightsError};

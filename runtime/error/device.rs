@@ -64,6 +64,11 @@ pub enum DeviceError {
         /// The name that was given.
         name: String,
     },
+    /// Kernels that were compiled ahead of time cannot be used.
+    Bundle {
+        /// Why.
+        reason: String,
+    },
     /// No GPU architecture that kernels are compiled for.
     Architecture {
         /// The name that was given.
@@ -128,6 +133,12 @@ impl fmt::Display for DeviceError {
             }
             DeviceError::Name { name } => {
                 write!(f, "`{name}` is no device: write cpu, cuda:0, rocm:0, or another number")
+            }
+            DeviceError::Bundle { reason } => {
+                write!(
+                    f,
+                    "a bundle of compiled kernels cannot be used: {reason}; write it anew with Bundle::compile"
+                )
             }
             DeviceError::Architecture { name } => write!(
                 f,

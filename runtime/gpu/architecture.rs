@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::device::Platform;
 use crate::error::DeviceError;
 
 /// A GPU architecture, by the name that its compiler gives it: `sm_90a`, `gfx942`.
@@ -58,6 +59,13 @@ impl Architecture {
     /// Threads of a warp, as a power of two.
     pub(crate) fn warp_bits(self) -> u32 {
         if self.matrix() == Matrix::Mfma || (self.is_amd() && self.number < 0x1000) { 6 } else { 5 }
+    }
+
+    pub(crate) fn platform(self) -> Platform {
+        match self.family {
+            Family::Cuda => Platform::Cuda,
+            Family::Amd => Platform::Rocm,
+        }
     }
 
     pub(crate) fn is_amd(self) -> bool {

@@ -6,6 +6,7 @@
 
 mod architecture;
 mod blocks;
+mod bundle;
 mod functions;
 mod kernel;
 mod launch;
@@ -18,6 +19,8 @@ mod target;
 mod vectors;
 
 pub use architecture::Architecture;
+pub use bundle::Bundle;
+pub(crate) use bundle::hash;
 pub use kernel::{Axis, AxisKind, Copy, Dot, Elem, Function, Kernel, Region, Site};
 pub(crate) use launch::Destination;
 pub use launch::{Run, Scalar};

@@ -3,9 +3,11 @@
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::sync::OnceLock;
 
+use super::clang;
 use super::library::Library;
 use crate::device::Platform;
 use crate::error::DeviceError;
+use crate::gpu::Architecture;
 
 type Program = *mut c_void;
 type Size = unsafe extern "C" fn(Program, *mut usize) -> c_int;
@@ -29,6 +31,20 @@ pub(super) struct Compiler {
     code_size: Size,
     code: Bytes,
     destroy: unsafe extern "C" fn(*mut Program) -> c_int,
+}
+
+/// The code of a text for any architecture whose compiler is on this machine.
+pub(crate) fn compile_for(
+    architecture: Architecture,
+    kernel: &str,
+    text: &str,
+) -> Result<Vec<u8>, DeviceError> {
+    let (platform, name) = (architecture.platform(), architecture.to_string());
+    match Compiler::get(platform) {
+        Ok(compiler) => compiler.compile(kernel, text, &name),
+        Err(error) if platform == Platform::Rocm => clang::compile(kernel, text, &name).unwrap_or(Err(error)),
+        Err(error) => Err(error),
+    }
 }
 
 impl Compiler {

@@ -7,6 +7,7 @@ use super::compiler::Compiler;
 use super::driver::Own;
 use super::{Gpu, Raw, cache};
 use crate::error::{DeviceError, Error};
+use crate::gpu::hash;
 use crate::launch::Meta;
 
 /// What tells one compiled kernel from another: the kernel, and the constants of its text.
@@ -84,7 +85,19 @@ impl Gpu {
         Ok(function)
     }
 
+    /// Takes code that was compiled ahead of time.
+    pub fn preload(&self, code: Vec<(u128, Arc<[u8]>)>) {
+        self.preloaded.lock().unwrap_or_else(PoisonError::into_inner).extend(code);
+    }
+
     fn code(&self, kernel: &str, text: &str) -> Result<Vec<u8>, DeviceError> {
+        let preloaded = self.preloaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if !preloaded.is_empty()
+            && let Some(code) = preloaded.get(&hash(text.as_bytes()))
+        {
+            return Ok(code.to_vec());
+        }
+        drop(preloaded);
         let architecture = self.architecture.to_string();
         let compiler = Compiler::get(self.platform())?;
         let version = format!("{} {:?} {}", self.platform(), compiler.version(), env!("CARGO_PKG_VERSION"));

@@ -4,6 +4,7 @@
 //! stream in order; what the host reads is waited for.
 
 mod cache;
+mod clang;
 mod compiler;
 mod driver;
 mod functions;
@@ -16,6 +17,7 @@ use std::ffi::c_int;
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+pub(crate) use compiler::compile_for;
 use driver::Own;
 pub(super) use driver::{Address, Driver, Handle};
 use functions::Fault;
@@ -43,7 +45,9 @@ pub(crate) struct Gpu {
     /// Whether memory can be had in the order of the stream.
     has_pool: bool,
     /// For large copies; none until the first.
-    staging: Mutex<Option<staging::Staging>>,
+    staging: Mutex<staging::State>,
+    /// Code that was compiled ahead of time, by the hash of its text.
+    preloaded: Mutex<HashMap<u128, Arc<[u8]>>>,
     fault: Address,
     functions: Mutex<HashMap<FunctionKey, Arc<Function>>>,
     /// Kernels that were launched: a fault names one by its position.
@@ -130,6 +134,7 @@ impl Gpu {
             most_shared: opened.most_shared,
             has_pool: true,
             staging: Mutex::default(),
+            preloaded: Mutex::default(),
             fault: 0,
             functions: Mutex::default(),
             launched: Mutex::default(),

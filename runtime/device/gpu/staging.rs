@@ -17,6 +17,15 @@ const BYTES: usize = 8 << 20;
 /// Events that measure no time are cheaper: the same flag for both drivers.
 const NO_TIMING: u32 = 2;
 
+/// The buffers, made at the first large copy; where there is no pinned memory, that is not tried again.
+#[derive(Default)]
+pub(super) enum State {
+    #[default]
+    New,
+    There(Staging),
+    Refused,
+}
+
 /// The two buffers; they live as long as the process.
 pub(super) struct Staging([Buffer; 2]);
 
@@ -54,10 +63,10 @@ impl Gpu {
     ) -> Result<(), DeviceError> {
         let driver = self.enter()?;
         let mut staging = self.staging.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if staging.is_none() {
-            *staging = Staging::new(driver).ok();
+        if let State::New = *staging {
+            *staging = Staging::new(driver).map_or(State::Refused, State::There);
         }
-        let Some(Staging(buffers)) = &*staging else {
+        let State::There(Staging(buffers)) = &*staging else {
             // SAFETY: promised by the caller.
             unsafe { driver.copy_in(to, from.cast(), bytes, self.stream.0)? };
             return self.wait();
@@ -72,8 +81,7 @@ impl Gpu {
             }
         }
         // The buffers are free again when all is done, whatever happened.
-        self.wait()?;
-        result
+        result.and(self.wait())
     }
 
     /// # Safety
