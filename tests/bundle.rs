@@ -1,5 +1,7 @@
 //! Kernels compiled ahead of time: launched where there is no compiler; damaged files are errors.
 
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+
 #[path = "emulator/mod.rs"]
 mod emulator;
 

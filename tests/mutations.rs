@@ -1,6 +1,7 @@
 //! A test of the tests: bugs planted in the GPU texts, each of which the emulated GPU must notice.
 
 #![allow(dead_code, reason = "only parts of the shared files are used")]
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 #[path = "cases/emulated.rs"]
 mod emulated;

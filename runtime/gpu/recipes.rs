@@ -60,8 +60,10 @@ pub(super) fn key(problem: &Problem<'_>, gpu: &'static Gpu) -> Key {
     key
 }
 
-fn all() -> &'static Mutex<HashMap<Box<[i64]>, Arc<Recipe>>> {
-    static ALL: OnceLock<Mutex<HashMap<Box<[i64]>, Arc<Recipe>>>> = OnceLock::new();
+type Recipes = Mutex<HashMap<Box<[i64]>, Arc<Recipe>>>;
+
+fn all() -> &'static Recipes {
+    static ALL: OnceLock<Recipes> = OnceLock::new();
     ALL.get_or_init(Mutex::default)
 }
 
