@@ -169,7 +169,7 @@ pub fn run<O: Outputs>(
         for config in configs {
             let context = format!("{context}, {config}, {device}");
             let mut got = outputs.fresh().on(&device);
-            DEVICE.set(Some(device.clone()));
+            DEVICE.set(Some(device));
             let result = kernel(config, &mut got);
             DEVICE.set(None);
             if let Err(Error::Launch(LaunchError::SharedMemory { .. } | LaunchError::TileTooLarge { .. })) =
