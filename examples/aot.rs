@@ -34,15 +34,45 @@ fn product<T: Float, M, N, K>(a: &Tensor<T, (M, K)>, b: &Tensor<T, (K, N)>, out:
     }
 }
 
+/// `softmax(scale · q kᵀ) v` for each head, in one pass over the keys.
+#[kernel]
+fn attention<T: Float, H, S, L, D>(
+    q: &Tensor<T, (H, S, D)>,
+    k: &Tensor<T, (H, L, D)>,
+    v: &Tensor<T, (H, L, D)>,
+    out: &mut Tensor<T, (H, S, D)>,
+    scale: f32,
+) {
+    assert!(D <= 256);
+    for (h, s) in (each(H), tile(S)) {
+        let mut peak = full::<f32>(s, f32::NEG_INFINITY);
+        let mut total = zeros::<f32>(s);
+        let mut acc = zeros::<f32>((s, D));
+        for l in tile(L) {
+            let score = dot(q[(h, s, ..)], k[(h, l, ..)], D) * scale;
+            let next = max(peak, score.max(l));
+            let p = exp_sub(score, next);
+            let fade = exp_sub(peak, next);
+            total = total * fade + p.sum(l);
+            acc = acc * fade + dot(p.cast::<T>(), v[(h, l, ..)], l);
+            peak = next;
+        }
+        out[(h, s, ..)] = (acc / total).cast();
+    }
+}
+
 /// The shapes that the program uses.
 const ROWS: usize = 64;
 const WIDTH: usize = 256;
+const HEADS: [usize; 3] = [4, ROWS, 64];
 
 /// All calls whose kernels belong into the bundle.
 fn calls() -> Result<(), Error> {
     let (x, w) = (Tensor::<bf16>::zeros((ROWS, WIDTH)), Tensor::<bf16>::zeros((WIDTH, WIDTH)));
     product(&x, &w, &mut Tensor::zeros((ROWS, WIDTH)))?;
     softmax(&x, &mut Tensor::<bf16>::zeros((ROWS, WIDTH)))?;
+    let head = || Tensor::<bf16>::zeros(HEADS);
+    attention(&head(), &head(), &head(), &mut head(), 0.125)?;
     let x = Tensor::<f32>::zeros((ROWS, WIDTH));
     softmax(&x, &mut Tensor::<f32>::zeros((ROWS, WIDTH)))
 }

@@ -169,6 +169,9 @@ impl Bundle {
             let code = part().ok_or_else(ends)?.into();
             bundle.entries.insert((architecture, text.ok_or_else(ends)?), Entry { kernel, code });
         }
+        if !rest.is_empty() {
+            return Err(damaged("bytes follow its last entry"));
+        }
         Ok(bundle)
     }
 
@@ -199,7 +202,11 @@ impl Bundle {
     pub fn read(path: impl AsRef<Path>) -> Result<Bundle, Error> {
         let path = path.as_ref();
         let bytes = std::fs::read(path).map_err(|error| damaged(&format!("{}: {error}", path.display())))?;
-        Bundle::from_bytes(&bytes)
+        let bundle = Bundle::from_bytes(&bytes);
+        if let Err(Error::Device(DeviceError::Bundle { reason })) = &bundle {
+            return Err(damaged(&format!("{}: {reason}", path.display())));
+        }
+        bundle
     }
 }
 
@@ -219,5 +226,48 @@ impl Device {
         let count = fit.len();
         gpu.preload(fit);
         count
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file whose checksum fits, whatever its body is.
+    fn sealed(body: &[u8]) -> Vec<u8> {
+        [body, &hash(body).to_le_bytes()].concat()
+    }
+
+    /// One kernel for an architecture that no version knows.
+    fn whole() -> Bundle {
+        let entry = Entry { kernel: "k".into(), code: b"code".as_slice().into() };
+        Bundle { entries: BTreeMap::from([(("zz_99z".to_string(), 7), entry)]) }
+    }
+
+    #[test]
+    fn lengths_that_lie_are_errors_even_with_a_good_checksum() {
+        let bytes = whole().to_bytes();
+        let body = &bytes[..bytes.len() - 16];
+        assert_eq!(Bundle::from_bytes(&sealed(body)), Ok(whole()));
+        let refused = |body: &[u8]| {
+            matches!(Bundle::from_bytes(&sealed(body)), Err(Error::Device(DeviceError::Bundle { .. })))
+        };
+        for length in 0..body.len() {
+            assert!(refused(&body[..length]), "{length} bytes");
+        }
+        // Of the version, the count, the count itself, the architecture.
+        for at in [8, 20, 28, 36] {
+            let mut lying = body.to_vec();
+            lying[at..at + 8].fill(0xff);
+            assert!(refused(&lying), "a length at {at}");
+        }
+        assert!(refused(&[body, b"more"].concat()));
+    }
+
+    #[test]
+    fn a_hash_is_that_of_fnv() {
+        // The published values of FNV-1a for nothing and for "a".
+        assert_eq!(hash(b""), 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d);
+        assert_eq!(hash(b"a"), 0xd228_cb69_6f1a_8caf_7891_2b70_4e4a_8964);
     }
 }
