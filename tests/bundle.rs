@@ -54,8 +54,11 @@ fn a_bundle_is_written() -> Outcome {
 fn a_bundles_kernels_need_no_compiler() -> Outcome {
     if std::env::var_os("TW_EMULATOR_INSIDE").is_none() {
         a_bundle_is_written()?;
+        // Not asked in there, where there is no compiler to build the emulator with.
+        if emulator::folder().is_none() {
+            return Ok(());
+        }
     }
-    let Some(_) = emulator::folder() else { return Ok(()) };
     let name = "a_bundles_kernels_need_no_compiler";
     // No C++ compiler behind the emulated NVRTC, and no kernels from earlier runs.
     let nothing = [
