@@ -62,6 +62,7 @@ fn as_kernel(device: &Device) -> Kernel {
         values: device.values.clone(),
         vars: Arena::default(),
         names: Default::default(),
+        remarks: Default::default(),
         body: Vec::new(),
     }
 }

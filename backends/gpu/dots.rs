@@ -100,6 +100,7 @@ impl Emitter<'_> {
     fn accumulator(&mut self, value: ValueId) -> String {
         if let Some((var, sum)) = self.added.get(&value).copied() {
             self.flush();
+            self.remark(sum).into_iter().for_each(|remark| self.line(remark));
             self.done.insert(sum);
             return self.names.var(var);
         }

@@ -14,8 +14,10 @@
 mod describe;
 mod device;
 mod dots;
+mod loops;
 mod memory;
 mod names;
+mod prologue;
 mod reduce;
 mod rings;
 mod statements;
@@ -114,7 +116,7 @@ pub(crate) struct Emitter<'k> {
     /// How often a value is used.
     pub uses: HashMap<ValueId, usize>,
     /// Labels of sequential loops that a `break` leaves through.
-    pub loops: Vec<statements::OpenLoop>,
+    pub loops: Vec<loops::OpenLoop>,
     /// The parameters of a `fold`'s closure while its body is emitted.
     pub closure: Vec<ValueId>,
     /// `#[device]` functions, in the order of their numbers in the text.
@@ -201,6 +203,11 @@ impl<'k> Emitter<'k> {
     pub fn comment(&self, value: ValueId) -> Option<String> {
         let (name, source) = self.kernel.names.get(&value).filter(|_| self.names.is_named(value))?;
         Some(one_line(&format!("let {name} = {source};")))
+    }
+
+    /// The assignment or store that a value goes to, as a comment.
+    pub fn remark(&self, value: ValueId) -> Option<String> {
+        self.kernel.remarks.values.get(&value).map(|text| one_line(text))
     }
 
     /// The whole kernel.

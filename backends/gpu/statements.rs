@@ -1,8 +1,7 @@
-//! Statements: loops, conditions, variables, and the shared loops of elementwise values.
+//! Statements: conditions, variables, and the shared loops of elementwise values.
 
 use super::Emitter;
-use super::rings::RingPlan;
-use tilewright_compiler::ir::{AxisId, AxisKind, AxisSet, Block, Index, Op, ParamId, Stmt, ValueId, VarId};
+use tilewright_compiler::ir::{AxisSet, Block, Index, Op, ParamId, Stmt, ValueId, VarId};
 use tilewright_compiler::schedule::{Refusal, is_leaf, operands};
 
 /// Elementwise work on tiles with the same axes.
@@ -17,15 +16,6 @@ enum Item {
     Let(ValueId),
     Assign(VarId, ValueId),
     Store(ParamId, Vec<Index>, ValueId),
-}
-
-/// A sequential `for`.
-pub(crate) struct OpenLoop {
-    /// How many loops it is.
-    n_axes: usize,
-    /// Where `break` goes if it leaves several.
-    label: String,
-    left: bool,
 }
 
 impl Emitter<'_> {
@@ -76,82 +66,7 @@ impl Emitter<'_> {
         }
     }
 
-    /// Which block of the grid this is.
-    fn prologue(&mut self) {
-        self.line("TW_SHARED(shared);");
-        self.line("unsigned program = blockIdx.x;");
-        let grouped = self.grouped();
-        if let Some((rows, columns)) = grouped {
-            let [m, n] = [rows, columns].map(|axis| self.names.axis(axis));
-            self.line("// Programs that share operands run close together, so that these stay in the cache.");
-            self.line(format!(
-                "const Place2 place = grouped(program, args.{m}_programs, args.{n}_programs);"
-            ));
-            for (name, part) in [(&m, "row"), (&n, "column")] {
-                self.line(format!("Axis_{name} {name};"));
-                self.line(format!(
-                    "{name}.at(args.{name}_first + place.{part} * Axis_{name}::step, args.{name}_last);"
-                ));
-            }
-            self.line(format!("program /= unsigned(args.{m}_programs) * unsigned(args.{n}_programs);"));
-        }
-        let skipped = if grouped.is_some() { 2 } else { 0 };
-        for axis in self.grid.iter().rev().skip(skipped) {
-            let name = self.names.axis(*axis);
-            let index = format!("int(program % unsigned(args.{name}_programs))");
-            if self.is_blocked(*axis) {
-                self.line(format!("Axis_{name} {name};"));
-                self.line(format!(
-                    "{name}.at(args.{name}_first + {index} * Axis_{name}::step, args.{name}_last);"
-                ));
-            } else {
-                self.line(format!("const int {name} = args.{name}_first + {index};"));
-            }
-            self.line(format!("program /= unsigned(args.{name}_programs);"));
-        }
-        for (axis, info) in self.kernel.axes.iter() {
-            let name = self.names.axis(axis);
-            match info.kind {
-                AxisKind::Whole { dim } => {
-                    let length = self.names.dim(dim);
-                    self.line(format!("Axis_{name} {name};"));
-                    self.line(format!("{name}.at(0, args.{length});"));
-                }
-                AxisKind::Tile { .. } if !self.grid.contains(&axis) => {
-                    self.line(format!("Axis_{name} {name};"))
-                }
-                AxisKind::Tile { .. } | AxisKind::Each { .. } | AxisKind::Unroll { .. } => {}
-            }
-        }
-        self.line("(void)program;");
-        self.line("(void)shared;");
-    }
-
-    /// The last two axes of the grid, if they are the rows and columns of a product.
-    fn grouped(&self) -> Option<(AxisId, AxisId)> {
-        let [.., rows, columns] = *self.grid else { return None };
-        let both = AxisSet::new([rows, columns]);
-        let is_product = |(id, value): (ValueId, &tilewright_compiler::ir::Value)| {
-            matches!(value.op, Op::Dot(..)) && *self.axes(id) == both
-        };
-        let blocked = self.is_blocked(rows) && self.is_blocked(columns);
-        (blocked && self.kernel.values.iter().any(is_product)).then_some((rows, columns))
-    }
-
-    fn declare_variables(&mut self) {
-        let kernel = self.kernel;
-        for (id, var) in kernel.vars.iter() {
-            let (elem, name) = (self.names.elem(var.ty.elem), self.names.var(id));
-            if var.ty.axes.is_empty() {
-                self.line(format!("{elem} {name};"));
-            } else {
-                let axes = self.axes_type(&var.ty.axes);
-                self.line(format!("Tile<{elem}, {axes}> {name};"));
-            }
-        }
-    }
-
-    fn block(&mut self, block: &Block) -> Result<(), Refusal> {
+    pub fn block(&mut self, block: &Block) -> Result<(), Refusal> {
         for (at, stmt) in block.iter().enumerate() {
             match stmt {
                 Stmt::Let(value) => {
@@ -193,104 +108,6 @@ impl Emitter<'_> {
         let result = self.block(block);
         self.depth -= 1;
         result
-    }
-
-    fn leave(&mut self) {
-        self.flush();
-        match self.loops.last_mut() {
-            Some(open) if open.n_axes > 1 => {
-                open.left = true;
-                let go = format!("goto {};", open.label);
-                self.line(go);
-            }
-            _ => self.line("break;"),
-        }
-    }
-
-    fn sequential(&mut self, axes: &[AxisId], body: &Block) -> Result<(), Refusal> {
-        self.flush();
-        self.n_labels += 1;
-        let label = format!("done_{}", self.n_labels);
-        self.loops.push(OpenLoop { n_axes: axes.len(), label: label.clone(), left: false });
-        let ring = self.ring_of(axes, body);
-        for axis in axes {
-            self.open_loop(*axis, ring.as_ref());
-            self.depth += 1;
-        }
-        self.block(body)?;
-        for _ in axes {
-            self.depth -= 1;
-            self.line("}");
-        }
-        if let Some(ring) = &ring {
-            self.line(format!("{}_ring.finish();", self.names.axis(ring.axis)));
-            for (load, _) in ring.moving.iter().chain(&ring.fixed) {
-                self.in_shared.remove(load);
-            }
-        }
-        if self.loops.pop().is_some_and(|open| open.left) {
-            self.line(format!("{label}:;"));
-        }
-        Ok(())
-    }
-
-    fn open_loop(&mut self, axis: AxisId, ring: Option<&RingPlan>) {
-        let name = self.names.axis(axis);
-        match self.kernel.axes[axis].kind.clone() {
-            AxisKind::Tile { .. } => {
-                let (first, last) = self.loop_range(axis);
-                self.line(format!("const int {name}_first = {first}, {name}_last = {last};"));
-                let dimension = self.kernel.axes[axis].kind.dim().map(|dim| self.names.dim(dim));
-                let dimension = dimension.unwrap_or_default().trim_start_matches("dim_").to_string();
-                self.line(format!("// for {name} in tile({dimension})"));
-                ring.into_iter().for_each(|ring| self.open_ring(ring));
-                let advance = if ring.is_some() { format!(", {name}_ring.advance()") } else { String::new() };
-                self.line(format!(
-                    "for (int {name}_at = {name}_first; {name}_at < {name}_last; {name}_at += Axis_{name}::step{advance}) {{"
-                ));
-                self.line(format!("    {name}.at({name}_at, {name}_last);"));
-                if let Some(ring) = ring {
-                    self.line(format!("    {name}_ring.turn({name}_fetch);"));
-                    // From here on, this turn's slot is meant.
-                    for (load, _) in &ring.moving {
-                        let text = format!("{}.slot({name}_ring.slot)", self.block_name(*load));
-                        self.in_shared.insert(*load, text);
-                    }
-                }
-            }
-            AxisKind::Each { dim, begin, end } => {
-                let (first, last) = self.range(begin, end, dim);
-                self.line(format!(
-                    "for (int {name} = {first}, {name}_last = {last}; {name} < {name}_last; ++{name}) {{"
-                ));
-            }
-            AxisKind::Unroll { begin, end } => {
-                self.line(format!("TW_UNROLL for (int {name} = {begin}; {name} < {end}; ++{name}) {{"));
-            }
-            AxisKind::Whole { .. } => {}
-        }
-    }
-
-    /// First index and end of a loop over blocks.
-    pub fn loop_range(&mut self, axis: AxisId) -> (String, String) {
-        match self.kernel.axes[axis].kind.clone() {
-            AxisKind::Tile { dim, begin, end, .. } => self.range(begin, end, dim),
-            AxisKind::Whole { .. } | AxisKind::Each { .. } | AxisKind::Unroll { .. } => {
-                ("0".into(), "0".into())
-            }
-        }
-    }
-
-    fn range(
-        &mut self,
-        begin: Option<ValueId>,
-        end: Option<ValueId>,
-        dim: tilewright_compiler::ir::DimId,
-    ) -> (String, String) {
-        let length = format!("args.{}", self.names.dim(dim));
-        let first = begin.map_or("0".into(), |value| format!("max_of(0, {})", self.scalar(value)));
-        let last = end.map_or(length.clone(), |value| format!("min_of({}, {length})", self.scalar(value)));
-        (first, last)
     }
 
     /// A value where it stands.
@@ -363,6 +180,7 @@ impl Emitter<'_> {
     fn assign(&mut self, var: VarId, value: ValueId) {
         let axes = self.kernel.vars[var].ty.axes.clone();
         if axes.is_empty() {
+            self.remark(value).into_iter().for_each(|remark| self.line(remark));
             let (name, value) = (self.names.var(var), self.scalar(value));
             self.line(format!("{name} = {value};"));
             return;
@@ -385,10 +203,12 @@ impl Emitter<'_> {
         }
         if axes.is_empty() {
             self.flush();
+            self.remark(value).into_iter().for_each(|remark| self.line(remark));
             self.store_scalar(tensor, index, value);
         } else if self.is_affine(index) && axes == *self.axes(value) {
             let tile = self.tile(value);
             self.flush();
+            self.remark(value).into_iter().for_each(|remark| self.line(remark));
             self.store_tile(tensor, index, &tile, &axes);
         } else {
             self.add(axes, Item::Store(tensor, index.to_vec(), value));
@@ -468,10 +288,12 @@ impl Emitter<'_> {
                     }
                 }
                 Item::Assign(var, value) => {
+                    lines.extend(self.remark(*value));
                     let (name, value) = (self.names.var(*var), self.operand(*value, Some(&axes)));
                     lines.push(format!("{name}[i] = {value};"));
                 }
                 Item::Store(tensor, index, value) => {
+                    lines.extend(self.remark(*value));
                     lines.push(self.store_element(*tensor, index, *value, &axes));
                 }
             }

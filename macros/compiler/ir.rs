@@ -145,6 +145,8 @@ pub struct Kernel {
     pub vars: Arena<VarId, Var>,
     /// What `let` calls values, and the expressions there: for generated code that people read.
     pub names: std::collections::HashMap<ValueId, (String, String)>,
+    /// The statements that assign or store values, and the loops of axes, as they were written: likewise.
+    pub remarks: Remarks,
     /// What the function does: `Let`s and `Assert`s over scalars, then exactly one grid
     /// [`Stmt::For`], whose loops are all parallel.
     pub body: Block,
@@ -184,6 +186,15 @@ pub struct ConstParam {
     pub ty: syn::Type,
     /// [`Elem::Bool`] or [`Elem::I32`].
     pub elem: Elem,
+}
+
+/// Statements as they were written, nearly.
+#[derive(Clone, Debug, Default)]
+pub struct Remarks {
+    /// By the value that is assigned or stored.
+    pub values: std::collections::HashMap<ValueId, String>,
+    /// By the axis that is looped over.
+    pub loops: std::collections::HashMap<AxisId, String>,
 }
 
 /// `F: Fn(f32) -> f32`: a `#[device]` function that the caller names.

@@ -30,6 +30,7 @@ struct Arguments {
 
 extern "C" __global__ void __launch_bounds__(TW_THREADS + TW_PRODUCERS, 1)
 attention(const __grid_constant__ Arguments args) {
+    // for (b, h, s) in (each(B), each(H), tile(S))
     TW_SHARED(shared);
     unsigned program = blockIdx.x;
     Axis_s s;
@@ -76,8 +77,10 @@ attention(const __grid_constant__ Arguments args) {
     const i32 g = quotient(h, v17);
     each(Axes_s, i) {
         const f32 v21 = from_bits(0xff800000u);
+        // let mut peak = full::< f32 > (s, f32::NEG_INFINITY);
         peak[i] = v21;
         const f32 v23 = 0e0f;
+        // let mut total = zeros::< f32 > (s);
         total[i] = v23;
     }
     const i32 v29 = sub(args.dim_L, args.dim_S);
@@ -86,10 +89,11 @@ attention(const __grid_constant__ Arguments args) {
     const i32 end = (CONST_CAUSAL ? v30 : args.dim_L);
     each(Axes_s_D, i) {
         const f32 v25 = 0e0f;
+        // let mut acc = zeros::< f32 > ((s, D));
         acc[i] = v25;
     }
+    // for t in tile(L, 0 .. end)
     const int t_first = 0, t_last = min_of(end, args.dim_L);
-    // for t in tile(L)
     const Shared<TYPE_T, Axes<Axis_t, Axis_D>> block_of_k = {reinterpret_cast<TYPE_T*>(shared + TW_AT_0)};
     const Shared<TYPE_T, Axes<Axis_t, Axis_D>> block_of_v = {reinterpret_cast<TYPE_T*>(shared + TW_AT_1)};
     const auto t_fetch = [&](auto crew, int t_at, int slot, u64* landed) {
@@ -113,6 +117,7 @@ attention(const __grid_constant__ Arguments args) {
         dot<Axis_s, Axis_t, Axis_D>(v39, block_of_q, block_of_k.slot(t_ring.slot));
         each(Axes_s_t, i) {
             const f32 v40 = (v39[i] * args.arg_scale);
+            // let mut score = dot(q[(b, h, s, ..)], k[(b, g, t, ..)], D) * scale;
             score[i] = v40;
         }
         if (CONST_CAUSAL) {
@@ -123,6 +128,7 @@ attention(const __grid_constant__ Arguments args) {
                 const bool v47 = (v45.of<Axes_s_t>(i) >= t.index(Axes_s_t::of<Axis_t>(i)));
                 const f32 v48 = score[i];
                 const f32 v50 = (v47 ? v48 : from_bits(0xff800000u));
+                // score = select(s.index() + (L - S) >= t.index(), score, f32::NEG_INFINITY);
                 score[i] = v50;
             }
         }
@@ -158,6 +164,7 @@ attention(const __grid_constant__ Arguments args) {
                       [](f32 a, f32 b) { return add(a, b); });
         each(Axes_s, i) {
             const f32 v62 = (v60[i] + v61[i]);
+            // total = total * fade + p.sum(t);
             total[i] = v62;
         }
         Tile<f32, Axes_s_D> v64;
@@ -170,8 +177,14 @@ attention(const __grid_constant__ Arguments args) {
         Tile<f32, Axes_s_D> v69 = v64;
         const auto v68_a = hold<Axis_s, Axis_D, f32, TYPE_T>(Shared<TYPE_T, Axes<Axis_s, Axis_t>>{reinterpret_cast<TYPE_T*>(shared + TW_AT_5)}, v65, t, s);
         dot<Axis_s, Axis_D, Axis_t>(v69, v68_a, block_of_v.slot(t_ring.slot));
-        each(Axes_s_D, i) acc[i] = v69[i];
-        each(Axes_s, i) peak[i] = next[i];
+        each(Axes_s_D, i) {
+            // acc = acc * fade + dot(p.cast::< T > (), v[(b, g, t, ..)], t);
+            acc[i] = v69[i];
+        }
+        each(Axes_s, i) {
+            // peak = next;
+            peak[i] = next[i];
+        }
     }
     t_ring.finish();
     Tile<f32, Axes_s_D> v70;
@@ -184,5 +197,6 @@ attention(const __grid_constant__ Arguments args) {
         v75[i] = cast<TYPE_T>(v72);
     }
     sync_program();
+    // out[(b, h, s, ..)] = (acc / total).cast();
     store<TW_VECTOR_3>(true, v75, args.arg_out.data + args.arg_out.stride[0] * i64(b) + args.arg_out.stride[1] * i64(h), along(args.arg_out.stride[2], s), along(args.arg_out.stride[3], D));
 }

@@ -22,6 +22,7 @@ struct Arguments {
 
 extern "C" __global__ void __launch_bounds__(TW_THREADS + TW_PRODUCERS)
 batched(const __grid_constant__ Arguments args) {
+    // for (b, m, n) in (tile(B), tile(M), tile(N))
     TW_SHARED(shared);
     unsigned program = blockIdx.x;
     Axis_n n;
@@ -50,5 +51,6 @@ batched(const __grid_constant__ Arguments args) {
     sync_program();
     dot_plain<Axis_K>(v5, block_of_x, block_of_y);
     sync_program();
+    // out[(b, m, n)] = dot(x[(b, m, ..)], y[(b, .., n)], K);
     store<TW_VECTOR_2>(true, v5, args.arg_out.data, along(args.arg_out.stride[0], b), along(args.arg_out.stride[1], m), along(args.arg_out.stride[2], n));
 }

@@ -17,6 +17,7 @@ struct Arguments {
 
 extern "C" __global__ void __launch_bounds__(TW_THREADS + TW_PRODUCERS)
 blocks(const __grid_constant__ Arguments args) {
+    // for m in tile(M)
     TW_SHARED(shared);
     unsigned program = blockIdx.x;
     Axis_m m;
@@ -29,12 +30,14 @@ blocks(const __grid_constant__ Arguments args) {
     Tile<f32, Axes_m> peak;
     each(Axes_m, i) {
         const f32 v1 = 0e0f;
+        // let mut sum = zeros::< f32 > (m);
         sum[i] = v1;
         const f32 v3 = from_bits(0xff800000u);
+        // let mut peak = full::< f32 > (m, f32::NEG_INFINITY);
         peak[i] = v3;
     }
-    const int n_first = 0, n_last = args.dim_N;
     // for n in tile(N)
+    const int n_first = 0, n_last = args.dim_N;
     for (int n_at = n_first; n_at < n_last; n_at += Axis_n::step) {
         n.at(n_at, n_last);
         Tile<f32, Axes_m_n> v4;
@@ -48,6 +51,7 @@ blocks(const __grid_constant__ Arguments args) {
         each(Axes_m, i) {
             const f32 v6 = sum[i];
             const f32 v7 = (v6 + v5[i]);
+            // sum += x[(m, n)].sum(n);
             sum[i] = v7;
             v8[i] = peak[i];
         }
@@ -56,13 +60,16 @@ blocks(const __grid_constant__ Arguments args) {
                       [](f32 a, f32 b) { return max_of(a, b); });
         each(Axes_m, i) {
             const f32 v11 = max_of(v8[i], v10[i]);
+            // peak = max(peak, x[(m, n)].max(n));
             peak[i] = v11;
         }
     }
     Tile<f32, Axes_m> v12;
     each(Axes_m, i) v12[i] = sum[i];
+    // total[m] = sum;
     store<TW_VECTOR_1>(true, v12, args.arg_total.data, along(args.arg_total.stride[0], m));
     Tile<f32, Axes_m> v13;
     each(Axes_m, i) v13[i] = peak[i];
+    // most[m] = peak;
     store<TW_VECTOR_2>(true, v13, args.arg_most.data, along(args.arg_most.stride[0], m));
 }

@@ -20,6 +20,7 @@ struct Arguments {
 
 extern "C" __global__ void __launch_bounds__(TW_THREADS + TW_PRODUCERS)
 columns(const __grid_constant__ Arguments args) {
+    // for n in tile(N)
     TW_SHARED(shared);
     unsigned program = blockIdx.x;
     Axis_n n;
@@ -29,16 +30,18 @@ columns(const __grid_constant__ Arguments args) {
     M.at(0, args.dim_M);
     (void)program;
     (void)shared;
-    // let column = x [(.., n)];
+    // let column = x[(.., n)];
     Tile<f32, Axes_M_n> column;
     load<TW_VECTOR_0>(true, column, args.arg_x.data, cast<f32>(0.0f), along(args.arg_x.stride[0], M), along(args.arg_x.stride[1], n));
     Tile<f32, Axes_n> v1;
     reduce<false>(v1, column, M, cast<f32>(0.0f), shared + TW_AT_0,
                   [](f32 a, f32 b) { return add(a, b); });
+    // total[n] = column.sum(M);
     store<TW_VECTOR_1>(true, v1, args.arg_total.data, along(args.arg_total.stride[0], n));
     Tile<f32, Axes_n> v2;
     reduce<false>(v2, column, M, Limits<f32>::lowest(), shared + TW_AT_0,
                   [](f32 a, f32 b) { return max_of(a, b); });
+    // most[n] = column.max(M);
     store<TW_VECTOR_2>(true, v2, args.arg_most.data, along(args.arg_most.stride[0], n));
     Tile<Found<f32>, Axes_M_n> v3_all;
     each(Axes_M_n, i) v3_all[i] = Found<f32>{column[i], M.index(Axes_M_n::of<Axis_M>(i))};
@@ -47,17 +50,20 @@ columns(const __grid_constant__ Arguments args) {
                   [](Found<f32> a, Found<f32> b) { return greater(a, b); });
     Tile<i32, Axes_n> v3;
     each(Axes_n, i) v3[i] = v3_best[i].index;
+    // at[n] = column.argmax(M);
     store<TW_VECTOR_3>(true, v3, args.arg_at_of_kernel.data, along(args.arg_at_of_kernel.stride[0], n));
     Tile<bool, Axes_M_n> v5;
     each(Axes_M_n, i) v5[i] = (column[i] > 1.5e0f);
     Tile<bool, Axes_n> v6;
     reduce<false>(v6, v5, M, false, shared + TW_AT_0,
                   [](bool a, bool b) { return (a || b); });
+    // positive[n] = (column > 1.5).any(M);
     store<TW_VECTOR_4>(true, v6, args.arg_positive.data, along(args.arg_positive.stride[0], n));
     Tile<bool, Axes_M_n> v8;
     each(Axes_M_n, i) v8[i] = (column[i] < 1.9e0f);
     Tile<bool, Axes_n> v9;
     reduce<false>(v9, v8, M, true, shared + TW_AT_0,
                   [](bool a, bool b) { return (a && b); });
+    // small[n] = (column < 1.9).all(M);
     store<TW_VECTOR_5>(true, v9, args.arg_small.data, along(args.arg_small.stride[0], n));
 }

@@ -23,6 +23,7 @@ struct Arguments {
 
 extern "C" __global__ void __launch_bounds__(TW_THREADS + TW_PRODUCERS, 1)
 computed(const __grid_constant__ Arguments args) {
+    // for (m, n) in tile((M, N))
     TW_SHARED(shared);
     unsigned program = blockIdx.x;
     // Programs that share operands run close together, so that these stay in the cache.
@@ -38,10 +39,11 @@ computed(const __grid_constant__ Arguments args) {
     Tile<f32, Axes_m_n> acc;
     each(Axes_m_n, i) {
         const f32 v1 = 0e0f;
+        // let mut acc = zeros::< f32 > ((m, n));
         acc[i] = v1;
     }
-    const int k_first = 0, k_last = args.dim_K;
     // for k in tile(K)
+    const int k_first = 0, k_last = args.dim_K;
     for (int k_at = k_first; k_at < k_last; k_at += Axis_k::step) {
         k.at(k_at, k_last);
         Tile<i32, Axes_m> v5;
@@ -65,10 +67,14 @@ computed(const __grid_constant__ Arguments args) {
         const Shared<f32, Axes<Axis_n, Axis_k>> v10_b = {reinterpret_cast<f32*>(shared + TW_AT_1)};
         put(v10_b, v9, k, n);
         dot<Axis_m, Axis_n, Axis_k>(v11, v10_a, v10_b);
-        each(Axes_m_n, i) acc[i] = v11[i];
+        each(Axes_m_n, i) {
+            // acc = acc * 0.5 + dot(tanh(x[(ids[m], k)]), abs(y[(k, n)]), k);
+            acc[i] = v11[i];
+        }
     }
     Tile<f32, Axes_m_n> v12;
     each(Axes_m_n, i) v12[i] = acc[i];
     sync_program();
+    // out[(m, n)] = acc;
     store<TW_VECTOR_2>(true, v12, args.arg_out.data, along(args.arg_out.stride[0], m), along(args.arg_out.stride[1], n));
 }

@@ -19,6 +19,7 @@ struct Arguments {
 
 extern "C" __global__ void __launch_bounds__(TW_THREADS + TW_PRODUCERS)
 control(const __grid_constant__ Arguments args) {
+    // for b in each(B)
     TW_SHARED(shared);
     unsigned program = blockIdx.x;
     const int b = args.b_first + int(program % unsigned(args.b_programs));
@@ -33,12 +34,14 @@ control(const __grid_constant__ Arguments args) {
     const i32 v9 = args.arg_lengths.data[args.arg_lengths.stride[0] * i64(b)];
     each(Axes_N, i) {
         const f32 v4 = 0e0f;
+        // let mut acc = zeros::< f32 > (N);
         acc[i] = v4;
         const f32 v6 = 0e0f;
+        // let mut tail = zeros::< f32 > (N);
         tail[i] = v6;
     }
+    // for m in tile(M, 0 .. lengths[b])
     const int m_first = 0, m_last = min_of(v9, args.dim_M);
-    // for m in tile(M)
     for (int m_at = m_first; m_at < m_last; m_at += Axis_m::step) {
         m.at(m_at, m_last);
         Tile<f32, Axes_m_N> v11;
@@ -49,9 +52,11 @@ control(const __grid_constant__ Arguments args) {
         each(Axes_N, i) {
             const f32 v13 = acc[i];
             const f32 v14 = (v13 + v12[i]);
+            // acc += x[(b, m, ..)].sum(m);
             acc[i] = v14;
         }
     }
+    // for m in each(M)
     for (int m2 = 0, m2_last = args.dim_M; m2 < m2_last; ++m2) {
         const i32 v16 = args.arg_lengths.data[args.arg_lengths.stride[0] * i64(b)];
         const bool v18 = (m2 >= v16);
@@ -69,21 +74,26 @@ control(const __grid_constant__ Arguments args) {
             const f32 v27 = tail[i];
             const f32 v29 = (v27 * 5e-1f);
             const f32 v30 = (v26[i] + v29);
+            // tail = x[(b, m, ..)] + tail * 0.5;
             tail[i] = v30;
         }
     }
+    // for i in unroll(0 .. 2)
     TW_UNROLL for (int i_of_kernel = 0; i_of_kernel < 2; ++i_of_kernel) {
         const f32 v33 = cast<f32>(i_of_kernel);
         each(Axes_N, i) {
             const f32 v31 = acc[i];
             const f32 v34 = (v31 + v33);
+            // acc = acc + i as f32;
             acc[i] = v34;
         }
     }
     Tile<f32, Axes_N> v36;
     each(Axes_N, i) v36[i] = acc[i];
+    // out[(b, ..)] = acc;
     store<TW_VECTOR_1>(true, v36, args.arg_out.data + args.arg_out.stride[0] * i64(b), along(args.arg_out.stride[1], N));
     Tile<f32, Axes_N> v38;
     each(Axes_N, i) v38[i] = tail[i];
+    // last[(b, ..)] = tail;
     store<TW_VECTOR_2>(true, v38, args.arg_last.data + args.arg_last.stride[0] * i64(b), along(args.arg_last.stride[1], N));
 }

@@ -22,6 +22,7 @@ struct Arguments {
 
 extern "C" __global__ void __launch_bounds__(TW_THREADS + TW_PRODUCERS)
 gathers(const __grid_constant__ Arguments args) {
+    // for m in tile(M)
     TW_SHARED(shared);
     unsigned program = blockIdx.x;
     Axis_m m;
@@ -36,6 +37,7 @@ gathers(const __grid_constant__ Arguments args) {
     Tile<f32, Axes_m_D> v1;
     each(Axes_m_D, i) v1[i] = (m.has(Axes_m_D::of<Axis_m>(i)) && D.has(Axes_m_D::of<Axis_D>(i)) && inside(i64(v0.of<Axes_m_D>(i)), args.dim_V, args.fault, args.launch, 0, 0) ? args.arg_table.data[args.arg_table.stride[0] * i64(v0.of<Axes_m_D>(i)) + args.arg_table.stride[1] * i64(D.index(Axes_m_D::of<Axis_D>(i)))] : cast<f32>(0.0f));
     sync_program();
+    // rows[(m, ..)] = table[(ids[m], ..)];
     store<TW_VECTOR_1>(true, v1, args.arg_rows.data, along(args.arg_rows.stride[0], m), along(args.arg_rows.stride[1], D));
     Tile<i32, Axes_m> v2;
     load<TW_VECTOR_0>(true, v2, args.arg_ids.data, cast<i32>(0.0f), along(args.arg_ids.stride[0], m));
@@ -44,6 +46,7 @@ gathers(const __grid_constant__ Arguments args) {
     Tile<f32, Axes_m_D> v4;
     each(Axes_m_D, i) v4[i] = (m.has(Axes_m_D::of<Axis_m>(i)) && D.has(Axes_m_D::of<Axis_D>(i)) && inside(i64(v2.of<Axes_m_D>(i)), args.dim_V, args.fault, args.launch, 0, 0) && inside(i64(v3[i]), args.dim_D, args.fault, args.launch, 0, 1) ? args.arg_table.data[args.arg_table.stride[0] * i64(v2.of<Axes_m_D>(i)) + args.arg_table.stride[1] * i64(v3[i])] : cast<f32>(0.0f));
     sync_program();
+    // lanes[(m, ..)] = table[(ids[m], columns[(m, ..)])];
     store<TW_VECTOR_3>(true, v4, args.arg_lanes.data, along(args.arg_lanes.stride[0], m), along(args.arg_lanes.stride[1], D));
     Tile<i32, Axes_m> v5;
     load<TW_VECTOR_0>(true, v5, args.arg_ids.data, cast<i32>(0.0f), along(args.arg_ids.stride[0], m));
@@ -52,5 +55,6 @@ gathers(const __grid_constant__ Arguments args) {
     Tile<f32, Axes_m_D> v9;
     each(Axes_m_D, i) v9[i] = (m.has(Axes_m_D::of<Axis_m>(i)) && D.has(Axes_m_D::of<Axis_D>(i)) && inside(i64(v5.of<Axes_m_D>(i)), args.dim_V, args.fault, args.launch, 0, 0) && inside(i64(v8.of<Axes_m_D>(i)), args.dim_D, args.fault, args.launch, 0, 1) ? args.arg_table.data[args.arg_table.stride[0] * i64(v5.of<Axes_m_D>(i)) + args.arg_table.stride[1] * i64(v8.of<Axes_m_D>(i))] : cast<f32>(0.0f));
     sync_program();
+    // grouped[(m, ..)] = table[(ids[m], D.index() / 4)];
     store<TW_VECTOR_4>(true, v9, args.arg_grouped_of_kernel.data, along(args.arg_grouped_of_kernel.stride[0], m), along(args.arg_grouped_of_kernel.stride[1], D));
 }

@@ -20,6 +20,7 @@ struct Arguments {
 
 extern "C" __global__ void __launch_bounds__(TW_THREADS + TW_PRODUCERS)
 layer_norm(const __grid_constant__ Arguments args) {
+    // for m in tile(M)
     TW_SHARED(shared);
     unsigned program = blockIdx.x;
     Axis_m m;
@@ -29,7 +30,7 @@ layer_norm(const __grid_constant__ Arguments args) {
     N.at(0, args.dim_N);
     (void)program;
     (void)shared;
-    // let row = x [(m, ..)];
+    // let row = x[(m, ..)];
     Tile<TYPE_T, Axes_m_N> row;
     load<TW_VECTOR_0>(true, row, args.arg_x.data, cast<TYPE_T>(0.0f), along(args.arg_x.stride[0], m), along(args.arg_x.stride[1], N));
     Tile<f32, Axes_m> v17;
@@ -75,5 +76,6 @@ layer_norm(const __grid_constant__ Arguments args) {
         v16[i] = cast<TYPE_T>(v15);
     }
     sync_program();
+    // out[(m, ..)] = (centred * rsqrt(variance + epsilon) * g[..] + b[..]).cast();
     store<TW_VECTOR_3>(true, v16, args.arg_out.data, along(args.arg_out.stride[0], m), along(args.arg_out.stride[1], N));
 }

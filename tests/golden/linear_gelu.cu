@@ -24,6 +24,7 @@ struct Arguments {
 
 extern "C" __global__ void __launch_bounds__(TW_THREADS + TW_PRODUCERS, 1)
 linear_gelu(const __grid_constant__ Arguments args) {
+    // for (m, n) in tile((M, N))
     TW_SHARED(shared);
     unsigned program = blockIdx.x;
     // Programs that share operands run close together, so that these stay in the cache.
@@ -57,10 +58,11 @@ linear_gelu(const __grid_constant__ Arguments args) {
     Tile<f32, Axes_m_n> acc;
     each(Axes_m_n, i) {
         const f32 v1 = 0e0f;
+        // let mut acc = zeros::< f32 > ((m, n));
         acc[i] = v1;
     }
-    const int k_first = 0, k_last = args.dim_K;
     // for k in tile(K)
+    const int k_first = 0, k_last = args.dim_K;
     const Shared<TYPE_T, Axes<Axis_m, Axis_k>> block_of_x = {reinterpret_cast<TYPE_T*>(shared + TW_AT_0)};
     const Shared<TYPE_T, Axes<Axis_n, Axis_k>> block_of_w = {reinterpret_cast<TYPE_T*>(shared + TW_AT_1)};
     const auto k_fetch = [&](auto crew, int k_at, int slot, u64* landed) {
@@ -73,6 +75,7 @@ linear_gelu(const __grid_constant__ Arguments args) {
     for (int k_at = k_first; k_at < k_last; k_at += Axis_k::step, k_ring.advance()) {
         k.at(k_at, k_last);
         k_ring.turn(k_fetch);
+        // acc += dot(x[(m, k)], w[(n, k)], k);
         dot<Axis_m, Axis_n, Axis_k>(acc, block_of_x.slot(k_ring.slot), block_of_w.slot(k_ring.slot));
         Tile<f32, Axes_m_n> v5;
         each(Axes_m_n, i) v5[i] = acc[i];
@@ -91,5 +94,6 @@ linear_gelu(const __grid_constant__ Arguments args) {
         v12[i] = cast<TYPE_T>(v11);
     }
     sync_program();
+    // out[(m, n)] = gelu(acc + b[n]).cast();
     store<TW_VECTOR_3>(true, v12, args.arg_out.data, along(args.arg_out.stride[0], m), along(args.arg_out.stride[1], n));
 }

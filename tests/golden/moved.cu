@@ -17,6 +17,7 @@ struct Arguments {
 
 extern "C" __global__ void __launch_bounds__(TW_THREADS + TW_PRODUCERS)
 moved(const __grid_constant__ Arguments args) {
+    // for (m, n) in tile((M, N))
     TW_SHARED(shared);
     unsigned program = blockIdx.x;
     Axis_n n;
@@ -30,9 +31,11 @@ moved(const __grid_constant__ Arguments args) {
     Tile<TYPE_T, Axes_m_n> v0;
     load<TW_VECTOR_0>(true, v0, args.arg_x.data, cast<TYPE_T>(0.0f), along(args.arg_x.stride[0], m), along(args.arg_x.stride[1], n));
     sync_program();
+    // same[(m, n)] = x[(m, n)];
     store<TW_VECTOR_1>(true, v0, args.arg_same.data, along(args.arg_same.stride[0], m), along(args.arg_same.stride[1], n));
     Tile<TYPE_T, Axes_m_n> v1;
     load<TW_VECTOR_0>(true, v1, args.arg_x.data, cast<TYPE_T>(0.0f), along(args.arg_x.stride[0], m), along(args.arg_x.stride[1], n));
     sync_program();
+    // turned[(n, m)] = x[(m, n)];
     store<1>(true, v1, args.arg_turned.data, along(args.arg_turned.stride[0], n), along(args.arg_turned.stride[1], m));
 }

@@ -18,6 +18,7 @@ struct Arguments {
 
 extern "C" __global__ void __launch_bounds__(TW_THREADS + TW_PRODUCERS)
 pooling(const __grid_constant__ Arguments args) {
+    // for b in each(B)
     TW_SHARED(shared);
     unsigned program = blockIdx.x;
     const int b = args.b_first + int(program % unsigned(args.b_programs));
@@ -31,10 +32,11 @@ pooling(const __grid_constant__ Arguments args) {
     const i32 v7 = args.arg_lengths.data[args.arg_lengths.stride[0] * i64(b)];
     each(Axes_D, i) {
         const f32 v4 = 0e0f;
+        // let mut acc = zeros::< f32 > (D);
         acc[i] = v4;
     }
+    // for t in tile(L, 0 .. lengths[b])
     const int t_first = 0, t_last = min_of(v7, args.dim_L);
-    // for t in tile(L)
     for (int t_at = t_first; t_at < t_last; t_at += Axis_t::step) {
         t.at(t_at, t_last);
         Tile<f32, Axes_t_D> v9;
@@ -45,6 +47,7 @@ pooling(const __grid_constant__ Arguments args) {
         each(Axes_D, i) {
             const f32 v11 = acc[i];
             const f32 v12 = (v11 + v10[i]);
+            // acc += x[(b, t, ..)].sum(t);
             acc[i] = v12;
         }
     }
@@ -56,5 +59,6 @@ pooling(const __grid_constant__ Arguments args) {
         const f32 v13 = acc[i];
         v19[i] = (v13 / v18);
     }
+    // out[(b, ..)] = acc / max(lengths[b], 1).cast::< f32 > ();
     store<TW_VECTOR_1>(true, v19, args.arg_out.data + args.arg_out.stride[0] * i64(b), along(args.arg_out.stride[1], D));
 }

@@ -22,6 +22,7 @@ struct Arguments {
 
 extern "C" __global__ void __launch_bounds__(TW_THREADS + TW_PRODUCERS, 1)
 products_f32(const __grid_constant__ Arguments args) {
+    // for (m, n) in tile((M, N))
     TW_SHARED(shared);
     unsigned program = blockIdx.x;
     // Programs that share operands run close together, so that these stay in the cache.
@@ -55,10 +56,11 @@ products_f32(const __grid_constant__ Arguments args) {
     Tile<f32, Axes_m_n> acc;
     each(Axes_m_n, i) {
         const f32 v1 = 0e0f;
+        // let mut acc = zeros::< f32 > ((m, n));
         acc[i] = v1;
     }
-    const int k_first = 0, k_last = args.dim_K;
     // for k in tile(K)
+    const int k_first = 0, k_last = args.dim_K;
     const Shared<f32, Axes<Axis_m, Axis_k>> block_of_x = {reinterpret_cast<f32*>(shared + TW_AT_0)};
     const Shared<f32, Axes<Axis_n, Axis_k>> block_of_w = {reinterpret_cast<f32*>(shared + TW_AT_1)};
     const auto k_fetch = [&](auto crew, int k_at, int slot, u64* landed) {
@@ -71,6 +73,7 @@ products_f32(const __grid_constant__ Arguments args) {
     for (int k_at = k_first; k_at < k_last; k_at += Axis_k::step, k_ring.advance()) {
         k.at(k_at, k_last);
         k_ring.turn(k_fetch);
+        // acc += dot(x[(m, k)], w[(n, k)], k);
         dot<Axis_m, Axis_n, Axis_k>(acc, block_of_x.slot(k_ring.slot), block_of_w.slot(k_ring.slot));
         Tile<f32, Axes_m_n> v5;
         each(Axes_m_n, i) v5[i] = acc[i];
@@ -79,5 +82,6 @@ products_f32(const __grid_constant__ Arguments args) {
     Tile<f32, Axes_m_n> v7;
     each(Axes_m_n, i) v7[i] = acc[i];
     sync_program();
+    // out[(m, n)] = acc;
     store<TW_VECTOR_2>(true, v7, args.arg_out.data, along(args.arg_out.stride[0], m), along(args.arg_out.stride[1], n));
 }

@@ -18,6 +18,7 @@ struct Arguments {
 
 extern "C" __global__ void __launch_bounds__(TW_THREADS + TW_PRODUCERS)
 rms_norm(const __grid_constant__ Arguments args) {
+    // for m in tile(M)
     TW_SHARED(shared);
     unsigned program = blockIdx.x;
     Axis_m m;
@@ -27,7 +28,7 @@ rms_norm(const __grid_constant__ Arguments args) {
     N.at(0, args.dim_N);
     (void)program;
     (void)shared;
-    // let row = x [(m, ..)];
+    // let row = x[(m, ..)];
     Tile<TYPE_T, Axes_m_N> row;
     load<TW_VECTOR_0>(true, row, args.arg_x.data, cast<TYPE_T>(0.0f), along(args.arg_x.stride[0], m), along(args.arg_x.stride[1], N));
     Tile<f32, Axes_m_N> v3;
@@ -61,5 +62,6 @@ rms_norm(const __grid_constant__ Arguments args) {
         v13[i] = cast<TYPE_T>(v12);
     }
     sync_program();
+    // out[(m, ..)] = (row * rsqrt((row * row).mean(N) + 1e-5) * g[..]).cast();
     store<TW_VECTOR_2>(true, v13, args.arg_out.data, along(args.arg_out.stride[0], m), along(args.arg_out.stride[1], N));
 }

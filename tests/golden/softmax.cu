@@ -16,6 +16,7 @@ struct Arguments {
 
 extern "C" __global__ void __launch_bounds__(TW_THREADS + TW_PRODUCERS)
 softmax(const __grid_constant__ Arguments args) {
+    // for m in tile(M)
     TW_SHARED(shared);
     unsigned program = blockIdx.x;
     Axis_m m;
@@ -25,7 +26,7 @@ softmax(const __grid_constant__ Arguments args) {
     N.at(0, args.dim_N);
     (void)program;
     (void)shared;
-    // let row = x [(m, ..)];
+    // let row = x[(m, ..)];
     Tile<TYPE_T, Axes_m_N> row;
     load<TW_VECTOR_0>(true, row, args.arg_x.data, cast<TYPE_T>(0.0f), along(args.arg_x.stride[0], m), along(args.arg_x.stride[1], N));
     Tile<TYPE_T, Axes_m> v1;
@@ -50,5 +51,6 @@ softmax(const __grid_constant__ Arguments args) {
         v8[i] = cast<TYPE_T>(v7);
     }
     sync_program();
+    // out[(m, ..)] = (e / e.sum(N)).cast();
     store<TW_VECTOR_1>(true, v8, args.arg_out.data, along(args.arg_out.stride[0], m), along(args.arg_out.stride[1], N));
 }

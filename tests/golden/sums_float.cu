@@ -18,6 +18,7 @@ struct Arguments {
 
 extern "C" __global__ void __launch_bounds__(TW_THREADS + TW_PRODUCERS)
 sums_float(const __grid_constant__ Arguments args) {
+    // for m in tile(M)
     TW_SHARED(shared);
     unsigned program = blockIdx.x;
     Axis_m m;
@@ -27,12 +28,13 @@ sums_float(const __grid_constant__ Arguments args) {
     N.at(0, args.dim_N);
     (void)program;
     (void)shared;
-    // let row = x [(m, ..)];
+    // let row = x[(m, ..)];
     Tile<TYPE_T, Axes_N_m> row;
     load<1>(true, row, args.arg_x.data, cast<TYPE_T>(0.0f), along(args.arg_x.stride[0], m), along(args.arg_x.stride[1], N));
     Tile<f32, Axes_m> v1;
     reduce<false>(v1, row, N, cast<f32>(0.0f), shared + TW_AT_0,
                   [](f32 a, f32 b) { return add(a, b); });
+    // rows[m] = row.sum(N);
     store<TW_VECTOR_0>(true, v1, args.arg_rows.data, along(args.arg_rows.stride[0], m));
     Tile<f32, Axes_m> v10;
     reduce<false>(v10, row, N, cast<f32>(0.0f), shared + TW_AT_0,
@@ -43,6 +45,7 @@ sums_float(const __grid_constant__ Arguments args) {
         const f32 v2 = (v10[i] / v12);
         v3[i] = cast<TYPE_T>(v2);
     }
+    // mean[m] = row.mean(N).cast();
     store<TW_VECTOR_1>(true, v3, args.arg_mean.data, along(args.arg_mean.stride[0], m));
     Tile<f32, Axes_N_m> v8;
     each(Axes_N_m, i) {
@@ -53,5 +56,6 @@ sums_float(const __grid_constant__ Arguments args) {
     Tile<f32, Axes_m> v9;
     reduce<false>(v9, v8, N, cast<f32>(1.0f), shared + TW_AT_0,
                   [](f32 a, f32 b) { return mul(a, b); });
+    // products[m] = (row * 0.125 + 1.0).prod(N);
     store<TW_VECTOR_2>(true, v9, args.arg_products.data, along(args.arg_products.stride[0], m));
 }

@@ -19,6 +19,7 @@ struct Arguments {
 
 extern "C" __global__ void __launch_bounds__(TW_THREADS + TW_PRODUCERS)
 vectors(const __grid_constant__ Arguments args) {
+    // for m in tile(M)
     TW_SHARED(shared);
     unsigned program = blockIdx.x;
     Axis_m m;
@@ -38,6 +39,7 @@ vectors(const __grid_constant__ Arguments args) {
     reduce<false>(v5, v9, K, cast<f32>(0.0f), shared + TW_AT_0,
                   [](f32 a, f32 b) { return add(a, b); });
     sync_program();
+    // by_vector[m] = dot(x[(m, ..)], v[..], K);
     store<TW_VECTOR_2>(true, v5, args.arg_by_vector.data, along(args.arg_by_vector.stride[0], m));
     Tile<f32, Axes_m_K> v6;
     load<TW_VECTOR_0>(true, v6, args.arg_x.data, cast<f32>(0.0f), along(args.arg_x.stride[0], m), along(args.arg_x.stride[1], K));
@@ -49,5 +51,6 @@ vectors(const __grid_constant__ Arguments args) {
     reduce<false>(v8, v10, K, cast<f32>(0.0f), shared + TW_AT_0,
                   [](f32 a, f32 b) { return add(a, b); });
     sync_program();
+    // with_self[m] = dot(x[(m, ..)], x[(m, ..)], K);
     store<TW_VECTOR_3>(true, v8, args.arg_with_self.data, along(args.arg_with_self.stride[0], m));
 }

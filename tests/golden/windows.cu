@@ -18,6 +18,7 @@ struct Arguments {
 
 extern "C" __global__ void __launch_bounds__(TW_THREADS + TW_PRODUCERS)
 windows(const __grid_constant__ Arguments args) {
+    // for m in tile(M)
     TW_SHARED(shared);
     unsigned program = blockIdx.x;
     Axis_m m;
@@ -26,8 +27,8 @@ windows(const __grid_constant__ Arguments args) {
     Axis_n n;
     (void)program;
     (void)shared;
-    const int n_first = 0, n_last = args.dim_N;
     // for n in tile(N)
+    const int n_first = 0, n_last = args.dim_N;
     for (int n_at = n_first; n_at < n_last; n_at += Axis_n::step) {
         n.at(n_at, n_last);
         Tile<f32, Axes_m_n> v9;
@@ -43,9 +44,11 @@ windows(const __grid_constant__ Arguments args) {
             v13[i] = (v12 + right);
         }
         sync_program();
+        // out[(m, n)] = left + x[(m, n)] * 2.0 + right;
         store<TW_VECTOR_1>(true, v13, args.arg_out.data, along(args.arg_out.stride[0], m), along(args.arg_out.stride[1], n));
     }
     Tile<f32, Axes_m> v15;
     each(Axes_m, i) v15[i] = (m.has(Axes_m::of<Axis_m>(i)) && inside(i64(m.index(Axes_m::of<Axis_m>(i))), args.dim_N, args.fault, args.launch, 0, 1) ? args.arg_x.data[args.arg_x.stride[0] * i64(m.index(Axes_m::of<Axis_m>(i))) + args.arg_x.stride[1] * i64(m.index(Axes_m::of<Axis_m>(i)))] : cast<f32>(0.0f));
+    // diagonal[m] = x[(m, m.index())];
     store<TW_VECTOR_2>(true, v15, args.arg_diagonal.data, along(args.arg_diagonal.stride[0], m));
 }

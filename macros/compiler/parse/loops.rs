@@ -1,6 +1,7 @@
 //! `for` over `tile`, `each` and `unroll`; the outermost is the grid.
 
 use super::literal::Number;
+use super::statement::source;
 use super::{Lowering, Place, Thing, index::peel};
 use crate::ir::{Axis, AxisId, AxisKind, BinaryOp, BlockBounds, DimId, Elem, Literal, Op, Stmt, ValueId};
 use proc_macro2::{Ident, Span};
@@ -42,13 +43,15 @@ impl Lowering<'_> {
             );
         }
         self.scopes.open(false);
-        let axes = match headers {
+        let axes: Vec<AxisId> = match headers {
             Some(headers) => headers.into_iter().filter_map(|header| self.make_axis(header, grid)).collect(),
             None => {
                 self.poison_pattern(&stmt.pat);
                 Vec::new()
             }
         };
+        let said = format!("for {} in {}", source(&stmt.pat), source(&stmt.expr));
+        self.kernel.remarks.loops.extend(axes.iter().map(|axis| (*axis, said.clone())));
         self.place = place;
         let (_, body) = self.in_block(|this| this.statements(&stmt.body, false));
         self.place = match (grid, place) {

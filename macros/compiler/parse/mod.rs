@@ -116,6 +116,8 @@ pub(crate) struct Lowering<'a> {
     /// The blocks being built, innermost last. Never empty.
     blocks: Vec<Vec<Stmt>>,
     place: Place,
+    /// The assignment that is being lowered, as it was written.
+    saying: Option<String>,
     whole: HashMap<DimId, AxisId>,
     keys: HashSet<String>,
     /// Helpers being inlined, innermost last.
@@ -135,6 +137,7 @@ impl<'a> Lowering<'a> {
             scopes: Scopes::default(),
             blocks: vec![Vec::new()],
             place: Place::Outside,
+            saying: None,
             whole: HashMap::new(),
             keys: HashSet::new(),
             inlining: Vec::new(),
@@ -155,6 +158,9 @@ impl<'a> Lowering<'a> {
     }
 
     fn emit(&mut self, stmt: Stmt) {
+        if let (Stmt::Assign(_, value) | Stmt::Store { value, .. }, Some(text)) = (&stmt, &self.saying) {
+            self.kernel.remarks.values.insert(*value, text.clone());
+        }
         if let Some(block) = self.blocks.last_mut() {
             block.push(stmt);
         }

@@ -58,6 +58,7 @@ pub(crate) fn empty(name: &Ident) -> Kernel {
         values: Arena::default(),
         vars: Arena::default(),
         names: Default::default(),
+        remarks: Default::default(),
         body: Vec::new(),
     }
 }

@@ -75,9 +75,15 @@ impl Lowering<'_> {
             syn::Expr::Paren(paren) => self.effect(&paren.expr),
             syn::Expr::Group(group) => self.effect(&group.expr),
             syn::Expr::Macro(mac) => self.assertion(&mac.mac),
-            syn::Expr::Assign(assign) => self.assign(&assign.left, None, &assign.right),
+            syn::Expr::Assign(assign) => {
+                self.saying = Some(format!("{};", source(expr)));
+                self.assign(&assign.left, None, &assign.right);
+                self.saying = None;
+            }
             syn::Expr::Binary(binary) if is_compound(&binary.op) => {
+                self.saying = Some(format!("{};", source(expr)));
                 self.assign(&binary.left, Some(&binary.op), &binary.right);
+                self.saying = None;
             }
             syn::Expr::Break(stmt) => {
                 let plain = stmt.label.is_none() && stmt.expr.is_none();
@@ -130,7 +136,13 @@ impl Lowering<'_> {
         }
         let thing = self.expr(&init.expr);
         let known = self.kernel.names.len();
+        if let syn::Pat::Ident(ident) = &local.pat
+            && ident.mutability.is_some()
+        {
+            self.saying = Some(format!("let mut {} = {};", ident.ident, source(&init.expr)));
+        }
         self.bind_pattern(&local.pat, thing, init.expr.span());
+        self.saying = None;
         if self.kernel.names.len() == known + 1 {
             let source = source(&init.expr);
             let unsaid = self.kernel.names.values_mut().find(|(_, source)| source.is_empty());
@@ -473,8 +485,7 @@ fn is_compound(op: &syn::BinOp) -> bool {
 }
 
 /// An expression on one line, nearly as it was written.
-fn source(expr: &syn::Expr) -> String {
-    use quote::ToTokens;
+pub(super) fn source(expr: &impl quote::ToTokens) -> String {
     let mut text = expr.to_token_stream().to_string();
     for (from, to) in [
         (" . ", "."),
@@ -484,9 +495,19 @@ fn source(expr: &syn::Expr) -> String {
         (" ,", ","),
         (" :: ", "::"),
         ("=(", "= ("),
+        (" [", "["),
+        ("[ ", "["),
+        (" ]", "]"),
         (" ;", ";"),
     ] {
         text = text.replace(from, to);
+    }
+    text = text.replace(" .. ", "..");
+    // Generic arguments: `full::<f32>(`.
+    while let Some((before, after)) = text.split_once("::< ")
+        && let Some((arguments, rest)) = after.split_once(" >")
+    {
+        text = format!("{before}::<{arguments}>{}", rest.strip_prefix(' ').unwrap_or(rest));
     }
     for operator in ["-", "+", "*", "/", "%", "<", ">", "&", "|", "if", "in"] {
         text = text.replace(&format!("{operator}("), &format!("{operator} ("));

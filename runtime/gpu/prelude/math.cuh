@@ -70,7 +70,14 @@ template <class T> TW_DEVICE T sigmoid_of(T x) {
 template <class T> TW_DEVICE T weighted(T x, T weight) {
     return x == Limits<T>::lowest() ? T(-0.0) : x * weight;
 }
-template <class T> TW_DEVICE T silu_of(T x) { return weighted(x, sigmoid_of(x)); }
+template <class T> TW_DEVICE T silu_of(T x) {
+    // Where exp(x) has no digits left, x times it has.
+    if (x < T(sizeof(T) == 4 ? -87.0 : -708.0)) {
+        T half = exp_of(x * T(0.5));
+        return x == Limits<T>::lowest() ? T(-0.0) : x * half * half;
+    }
+    return weighted(x, sigmoid_of(x));
+}
 // sigmoid(2 √(2/π) (x + 0.044715 x³)), the argument in two floats: exp would magnify its rounding error.
 TW_DEVICE f32 gelu_tanh_of(f32 x) {
     if (abs_of(x) > 20.0f || x != x) return x < 0.0f ? -0.0f : x;
