@@ -77,10 +77,10 @@ attention(const __grid_constant__ Arguments args) {
     const i32 g = quotient(h, v17);
     each(Axes_s, i) {
         const f32 v21 = from_bits(0xff800000u);
-        // let mut peak = full::< f32 > (s, f32::NEG_INFINITY);
+        // let mut peak = full::<f32> (s, f32::NEG_INFINITY);
         peak[i] = v21;
         const f32 v23 = 0e0f;
-        // let mut total = zeros::< f32 > (s);
+        // let mut total = zeros::<f32> (s);
         total[i] = v23;
     }
     const i32 v29 = sub(args.dim_L, args.dim_S);
@@ -89,10 +89,10 @@ attention(const __grid_constant__ Arguments args) {
     const i32 end = (CONST_CAUSAL ? v30 : args.dim_L);
     each(Axes_s_D, i) {
         const f32 v25 = 0e0f;
-        // let mut acc = zeros::< f32 > ((s, D));
+        // let mut acc = zeros::<f32> ((s, D));
         acc[i] = v25;
     }
-    // for t in tile(L, 0 .. end)
+    // for t in tile(L, 0..end)
     const int t_first = 0, t_last = min_of(end, args.dim_L);
     const Shared<TYPE_T, Axes<Axis_t, Axis_D>> block_of_k = {reinterpret_cast<TYPE_T*>(shared + TW_AT_0)};
     const Shared<TYPE_T, Axes<Axis_t, Axis_D>> block_of_v = {reinterpret_cast<TYPE_T*>(shared + TW_AT_1)};
@@ -178,7 +178,7 @@ attention(const __grid_constant__ Arguments args) {
         const auto v68_a = hold<Axis_s, Axis_D, f32, TYPE_T>(Shared<TYPE_T, Axes<Axis_s, Axis_t>>{reinterpret_cast<TYPE_T*>(shared + TW_AT_5)}, v65, t, s);
         dot<Axis_s, Axis_D, Axis_t>(v69, v68_a, block_of_v.slot(t_ring.slot));
         each(Axes_s_D, i) {
-            // acc = acc * fade + dot(p.cast::< T > (), v[(b, g, t, ..)], t);
+            // acc = acc * fade + dot(p.cast::<T> (), v[(b, g, t, ..)], t);
             acc[i] = v69[i];
         }
         each(Axes_s, i) {

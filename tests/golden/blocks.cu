@@ -30,10 +30,10 @@ blocks(const __grid_constant__ Arguments args) {
     Tile<f32, Axes_m> peak;
     each(Axes_m, i) {
         const f32 v1 = 0e0f;
-        // let mut sum = zeros::< f32 > (m);
+        // let mut sum = zeros::<f32> (m);
         sum[i] = v1;
         const f32 v3 = from_bits(0xff800000u);
-        // let mut peak = full::< f32 > (m, f32::NEG_INFINITY);
+        // let mut peak = full::<f32> (m, f32::NEG_INFINITY);
         peak[i] = v3;
     }
     // for n in tile(N)

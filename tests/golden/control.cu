@@ -34,13 +34,13 @@ control(const __grid_constant__ Arguments args) {
     const i32 v9 = args.arg_lengths.data[args.arg_lengths.stride[0] * i64(b)];
     each(Axes_N, i) {
         const f32 v4 = 0e0f;
-        // let mut acc = zeros::< f32 > (N);
+        // let mut acc = zeros::<f32> (N);
         acc[i] = v4;
         const f32 v6 = 0e0f;
-        // let mut tail = zeros::< f32 > (N);
+        // let mut tail = zeros::<f32> (N);
         tail[i] = v6;
     }
-    // for m in tile(M, 0 .. lengths[b])
+    // for m in tile(M, 0..lengths[b])
     const int m_first = 0, m_last = min_of(v9, args.dim_M);
     for (int m_at = m_first; m_at < m_last; m_at += Axis_m::step) {
         m.at(m_at, m_last);
@@ -78,7 +78,7 @@ control(const __grid_constant__ Arguments args) {
             tail[i] = v30;
         }
     }
-    // for i in unroll(0 .. 2)
+    // for i in unroll(0..2)
     TW_UNROLL for (int i_of_kernel = 0; i_of_kernel < 2; ++i_of_kernel) {
         const f32 v33 = cast<f32>(i_of_kernel);
         each(Axes_N, i) {

@@ -32,10 +32,10 @@ pooling(const __grid_constant__ Arguments args) {
     const i32 v7 = args.arg_lengths.data[args.arg_lengths.stride[0] * i64(b)];
     each(Axes_D, i) {
         const f32 v4 = 0e0f;
-        // let mut acc = zeros::< f32 > (D);
+        // let mut acc = zeros::<f32> (D);
         acc[i] = v4;
     }
-    // for t in tile(L, 0 .. lengths[b])
+    // for t in tile(L, 0..lengths[b])
     const int t_first = 0, t_last = min_of(v7, args.dim_L);
     for (int t_at = t_first; t_at < t_last; t_at += Axis_t::step) {
         t.at(t_at, t_last);
@@ -59,6 +59,6 @@ pooling(const __grid_constant__ Arguments args) {
         const f32 v13 = acc[i];
         v19[i] = (v13 / v18);
     }
-    // out[(b, ..)] = acc / max(lengths[b], 1).cast::< f32 > ();
+    // out[(b, ..)] = acc / max(lengths[b], 1).cast::<f32> ();
     store<TW_VECTOR_1>(true, v19, args.arg_out.data + args.arg_out.stride[0] * i64(b), along(args.arg_out.stride[1], D));
 }

@@ -56,7 +56,7 @@ products_f32(const __grid_constant__ Arguments args) {
     Tile<f32, Axes_m_n> acc;
     each(Axes_m_n, i) {
         const f32 v1 = 0e0f;
-        // let mut acc = zeros::< f32 > ((m, n));
+        // let mut acc = zeros::<f32> ((m, n));
         acc[i] = v1;
     }
     // for k in tile(K)

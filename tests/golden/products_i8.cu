@@ -56,7 +56,7 @@ products_i8(const __grid_constant__ Arguments args) {
     Tile<i32, Axes_m_n> acc;
     each(Axes_m_n, i) {
         const i32 v1 = 0;
-        // let mut acc = zeros::< i32 > ((m, n));
+        // let mut acc = zeros::<i32> ((m, n));
         acc[i] = v1;
     }
     // for k in tile(K)
