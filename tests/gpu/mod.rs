@@ -2,6 +2,7 @@
 //! drivers and compilers of tests/emulator where there is no GPU.
 
 mod kernels;
+mod recipes;
 mod reports;
 mod tensors;
 
