@@ -55,7 +55,8 @@ def calls_of(torch, name, compiled):
         "rope": rope,
         "cross_entropy": lambda: functional.cross_entropy(x.float(), targets, reduction="none"),
     }.get(found[1])
-    return torch.compile(function) if function and compiled else function
+    # For this shape alone: rows share a line of code, and would be compiled once for all shapes.
+    return torch.compile(function, dynamic=False) if function and compiled else function
 
 
 def seconds_of(torch, call, least):
@@ -119,7 +120,9 @@ def main():
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
     (out / f"{stem}.md").write_text("\n".join(lines) + "\n")
-    record = {"device": device, "torch": torch.__version__, "date": str(datetime.date.today()), "rows": rows, "seconds": times}
+    driver = out / "device.txt"  # nvidia-smi's words, from gpu.sh
+    driver = driver.read_text() if driver.exists() else ""
+    record = {"device": device, "driver": driver, "torch": torch.__version__, "date": str(datetime.date.today()), "rows": rows, "seconds": times}
     (out / f"{stem}.json").write_text(json.dumps(record, indent=1))
 
 

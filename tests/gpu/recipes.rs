@@ -111,7 +111,8 @@ fn launches_of_another_kind_make_plans_of_their_own() -> Outcome {
         let x = numbers::<f32>(5, 72)?;
         let mut here = Tensor::zeros((5, 72));
         let (there, half) = (x.to(device)?, x.cast::<f16>()?.to(device)?);
-        let (mut out, mut out_half) = (Tensor::zeros_on((5, 72), device)?, Tensor::zeros_on((5, 72), device)?);
+        let (mut out, mut out_half) =
+            (Tensor::zeros_on((5, 72), device)?, Tensor::zeros_on((5, 72), device)?);
         let first = plans(|| softmax(&there, &mut out))?;
         let kind = plans(|| softmax(&half, &mut out_half))?;
         let kernel = plans(|| centred(&there, &mut out))?;
