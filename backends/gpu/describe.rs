@@ -26,8 +26,6 @@ pub(crate) struct DotRoles {
     pub lhs: Elem,
     pub rhs: Elem,
     pub result: Elem,
-    /// Whether the left side was computed.
-    pub held: bool,
 }
 
 /// An operand that is copied ahead of its use.
@@ -83,8 +81,7 @@ impl Emitter<'_> {
         let dots = self.dots.iter().map(|dot| {
             let (rows, columns, contracted) = (dot.rows.at(), dot.columns.at(), dot.contracted.at());
             let [lhs, rhs, result] = [dot.lhs, dot.rhs, dot.result].map(|elem| element(elem, &gpu));
-            let held = dot.held;
-            quote!(#gpu::Dot { rows: #rows, columns: #columns, contracted: #contracted, lhs: #lhs, rhs: #rhs, result: #result, held: #held })
+            quote!(#gpu::Dot { rows: #rows, columns: #columns, contracted: #contracted, lhs: #lhs, rhs: #rhs, result: #result })
         });
         let regions = self.regions.iter().map(|region| match region {
             Region::Scratch => quote!(#gpu::Region::Scratch),

@@ -91,7 +91,6 @@ impl Emitter<'_> {
             lhs: self.elem(lhs),
             rhs: self.elem(rhs),
             result: self.elem(value),
-            held: false,
         });
         Some(format!("Axis_{}, Axis_{}", self.names.axis(rows), self.names.axis(columns)))
     }
@@ -211,7 +210,6 @@ impl Emitter<'_> {
         let listed = listed.join(", ");
         let memory = format!("{{reinterpret_cast<{elem}*>(shared + TW_AT_{region})}}");
         if let (Some(roles), Some(last)) = (held, self.dots.len().checked_sub(1)) {
-            self.dots[last].held = true;
             self.regions.push(Region::Held { axes: order, elem: self.elem(value), dot: last });
             let types = [self.dots[last].result, self.dots[last].rhs].map(|elem| self.names.elem(elem));
             self.line(format!(

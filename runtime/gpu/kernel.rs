@@ -104,8 +104,6 @@ pub struct Dot {
     pub rhs: Elem,
     /// Type of the result.
     pub result: Elem,
-    /// Whether the left side was computed, and may stay in registers.
-    pub held: bool,
 }
 
 /// A part of shared memory.

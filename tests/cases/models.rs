@@ -183,3 +183,16 @@ fn pooling_over_lengths_from_data() {
 }
 
 crate::golden::golden!(softmax, layer_norm, rms_norm, linear_gelu, attention, pooling);
+
+#[test]
+fn the_text_of_attention_has_the_kernels_names_and_its_lets() {
+    let text = attention::source(tilewright::Target::Cuda).unwrap();
+    for line in [
+        "// let g = h / (H / G);",
+        "// let p = exp_sub(score, next);",
+        "peak[i] = next[i];",
+        "block_of_k.slot(t_ring.slot)",
+    ] {
+        assert!(text.contains(line), "no `{line}`");
+    }
+}
