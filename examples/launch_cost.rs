@@ -101,6 +101,8 @@ fn main() -> Result<(), Error> {
     // With the driver's calls and, over an emulated driver, the kernel itself.
     let (x, mut out) = (tensor(1, 32)?, tensor(1, 32)?);
     report("softmax, one row: driver and kernel too", (20, 10), || softmax(&x, &mut out))?;
+    let graph = device.capture(|| (0..10).try_for_each(|_| softmax(&x, &mut out)))?;
+    report("a graph of ten such, driver and kernels too", (20, 1), || graph.launch())?;
     let (x, w, mut out) = (tensor(128, 64)?, tensor(128, 64)?, tensor(128, 128)?);
     report("linear, 128 × 128: driver and kernel too", (3, 2), || linear(&x, &w, &mut out))?;
     device.synchronize()

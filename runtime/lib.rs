@@ -16,7 +16,7 @@ pub mod tensor;
 pub mod weights;
 
 pub use config::Config;
-pub use device::{Device, Platform, set_threads};
+pub use device::{Device, Graph, Platform, set_threads};
 pub use element::{Element, Float};
 pub use error::{ConfigError, DeviceError, Error, LaunchError, TensorError};
 pub use gpu::{Architecture, Bundle, Target, TensorMap, Unit, record};

@@ -3,6 +3,7 @@
 pub(crate) mod cpu;
 mod cuda;
 pub(crate) mod gpu;
+pub(crate) mod graph;
 mod platform;
 mod rocm;
 
@@ -11,6 +12,7 @@ use std::str::FromStr;
 
 pub use cpu::set_threads;
 use gpu::Gpu;
+pub use graph::Graph;
 pub use platform::Platform;
 
 use crate::error::{DeviceError, Error, LaunchError};

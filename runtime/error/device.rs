@@ -69,6 +69,15 @@ pub enum DeviceError {
         /// Why.
         reason: String,
     },
+    /// This thread is capturing a graph, into which this cannot go.
+    Capturing {
+        /// The device whose launches are captured.
+        device: String,
+        /// What was asked for.
+        refused: String,
+    },
+    /// The CPU runs launches at once: there is nothing to capture.
+    NoGraphs,
     /// No GPU architecture that kernels are compiled for.
     Architecture {
         /// The name that was given.
@@ -109,7 +118,7 @@ impl fmt::Display for DeviceError {
             DeviceError::OldDriver { platform, library, symbol } => write!(
                 f,
                 "{library} has no {symbol}: it is too old; install {}",
-                platform.pick("a driver for CUDA 11.2 or later", "ROCm 5.2 or later")
+                platform.pick("a driver for CUDA 11.4 or later", "ROCm 5.2 or later")
             ),
             DeviceError::NoDevice { platform, ordinal, count: 0 } => write!(
                 f,
@@ -140,6 +149,14 @@ impl fmt::Display for DeviceError {
                     "a bundle of compiled kernels cannot be used: {reason}; write it anew with Bundle::compile"
                 )
             }
+            DeviceError::Capturing { device, refused } => write!(
+                f,
+                "{refused} while launches of {device} are captured: it cannot be part of the graph; do it \
+                 before or after `capture`"
+            ),
+            DeviceError::NoGraphs => f.write_str(
+                "the CPU has no graphs, as launches run there at once; call the kernels themselves",
+            ),
             DeviceError::Architecture { name } => write!(
                 f,
                 "`{name}` is no GPU architecture that kernels are compiled for: write sm_80 or a later one, or \

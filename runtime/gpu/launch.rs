@@ -1,14 +1,17 @@
 //! One launch on a GPU: collects arguments, makes the plan, packs, runs.
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
 use super::recipes::{self, Recipe};
 use super::{Architecture, Function, Kernel, Memory, Plan, Problem, record};
 use crate::config::Config;
-use crate::device::gpu::Gpu;
+use crate::device::gpu::{Call, Gpu, Step};
+use crate::device::graph;
 use crate::element::Kind;
 use crate::error::{Error, LaunchError};
-use crate::launch::{Meta, View};
+use crate::launch::{Argument, Meta, View};
 
 /// Of an encoded tensor map.
 const TENSOR_MAP_BYTES: usize = 128;
@@ -19,6 +22,7 @@ pub struct Run<'l> {
     pub(crate) kernel: &'static Kernel,
     pub(crate) meta: &'static Meta,
     pub(crate) config: &'l Config,
+    pub(crate) tensors: &'l [Argument<'l>],
     pub(crate) target: Destination,
     pub(crate) dims: SmallVec<[i32; 8]>,
     pub(crate) kinds: SmallVec<[Kind; 4]>,
@@ -34,6 +38,8 @@ pub(crate) enum Destination {
     Record(Architecture),
     /// To a GPU.
     Gpu(&'static Gpu),
+    /// To a GPU later, as a part of a graph.
+    Capture(&'static Gpu),
 }
 
 /// The argument block: values one after the other, each at a multiple of its size.
@@ -109,15 +115,15 @@ impl Run<'_> {
             ranges,
             architecture: match self.target {
                 Destination::Record(architecture) => architecture,
-                Destination::Gpu(gpu) => gpu.architecture(),
+                Destination::Gpu(gpu) | Destination::Capture(gpu) => gpu.architecture(),
             },
             has_maps: match self.target {
                 Destination::Record(_) => true,
-                Destination::Gpu(gpu) => gpu.has_tensor_maps(),
+                Destination::Gpu(gpu) | Destination::Capture(gpu) => gpu.has_tensor_maps(),
             },
             most_shared: match self.target {
                 Destination::Record(architecture) => architecture.most_shared(),
-                Destination::Gpu(gpu) => gpu.most_shared(),
+                Destination::Gpu(gpu) | Destination::Capture(gpu) => gpu.most_shared(),
             },
         };
         match self.target {
@@ -137,35 +143,46 @@ impl Run<'_> {
                 Ok(())
             }
             Destination::Gpu(gpu) => {
-                let key = recipes::key(&problem, gpu);
-                let recipe = match recipes::find(&key) {
-                    Some(recipe) => recipe,
-                    None => {
-                        let plan = Plan::new(&problem)?;
-                        let text = || plan.text(&problem);
-                        let key_of_text = plan.key(&problem);
-                        let function =
-                            gpu.function(key_of_text, self.meta, self.kernel.name, plan.shared, text)?;
-                        recipes::keep(&key, Recipe { plan, function })
-                    }
-                };
-                let plan = &recipe.plan;
-                let (mut bytes, programs) = self.arguments(plan, ranges)?;
-                let maps_at = bytes.0.len() - TENSOR_MAP_BYTES * plan.maps.len();
-                for (copy, at) in self.kernel.copies.iter().zip(plan.mapped()) {
-                    let Some(at) = at else { continue };
-                    let mut map = plan.maps[*at].clone();
-                    map.address = self.memory[copy.tensor].address;
-                    let first = maps_at + TENSOR_MAP_BYTES * at;
-                    gpu.encode(&map, &mut bytes.0[first..first + TENSOR_MAP_BYTES])?;
-                }
+                let (recipe, programs, mut bytes) = self.prepare(&problem, gpu)?;
                 // SAFETY: the block is as the text declares it; the launch that made this holds the storages.
-                unsafe {
-                    gpu.launch(&recipe.function, programs, plan.all_threads(), plan.shared, &mut bytes.0)?;
-                }
+                unsafe { gpu.launch(&recipe.call(programs), &mut bytes.0)? };
+                Ok(())
+            }
+            Destination::Capture(gpu) => {
+                let (recipe, programs, bytes) = self.prepare(&problem, gpu)?;
+                let Call { threads, shared, .. } = recipe.call(programs);
+                let (function, arguments) = (Arc::clone(&recipe.function), bytes.0.to_vec());
+                let step = Step { function, programs, threads, shared, arguments };
+                graph::keep(step, self.tensors.iter().map(|tensor| tensor.used(self.meta)));
                 Ok(())
             }
         }
+    }
+
+    /// The compiled kernel, the number of programs, and the argument block.
+    fn prepare(&self, problem: &Problem<'_>, gpu: &'static Gpu) -> Result<(Arc<Recipe>, u32, Bytes), Error> {
+        let key = recipes::key(problem, gpu);
+        let recipe = match recipes::find(&key) {
+            Some(recipe) => recipe,
+            None => {
+                let plan = Plan::new(problem)?;
+                let text = || plan.text(problem);
+                let key_of_text = plan.key(problem);
+                let function = gpu.function(key_of_text, self.meta, self.kernel.name, plan.shared, text)?;
+                recipes::keep(&key, Recipe { plan, function })
+            }
+        };
+        let plan = &recipe.plan;
+        let (mut bytes, programs) = self.arguments(plan, problem.ranges)?;
+        let maps_at = bytes.0.len() - TENSOR_MAP_BYTES * plan.maps.len();
+        for (copy, at) in self.kernel.copies.iter().zip(plan.mapped()) {
+            let Some(at) = at else { continue };
+            let mut map = plan.maps[*at].clone();
+            map.address = self.memory[copy.tensor].address;
+            let first = maps_at + TENSOR_MAP_BYTES * at;
+            gpu.encode(&map, &mut bytes.0[first..first + TENSOR_MAP_BYTES])?;
+        }
+        Ok((recipe, programs, bytes))
     }
 
     /// The argument block, with room for tensor maps at its end, and how many programs there are.

@@ -7,12 +7,20 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use smallvec::SmallVec;
 
 use super::{Plan, Problem};
-use crate::device::gpu::{Function, Gpu};
+use crate::device::gpu::{Call, Function, Gpu};
 
 /// A plan with its compiled kernel.
 pub(super) struct Recipe {
     pub plan: Plan,
     pub function: Arc<Function>,
+}
+
+impl Recipe {
+    /// Its launch.
+    pub fn call(&self, programs: u32) -> Call<'_> {
+        let (threads, shared) = (self.plan.all_threads(), self.plan.shared);
+        Call { function: &self.function, programs, threads, shared }
+    }
 }
 
 /// All that a plan hangs on, as numbers.

@@ -12,6 +12,7 @@ mod overlap;
 mod workspace;
 
 use std::fmt::Display;
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 
@@ -21,9 +22,10 @@ pub use meta::{AxisMeta, Meta, TensorMeta, View};
 
 use crate::config::Config;
 use crate::device::gpu::Gpu;
+use crate::device::graph::{Used, capturing, refuse_in_capture};
 use crate::device::{Device, cpu};
 use crate::element::{Element, Kind};
-use crate::error::{Error, LaunchError, Place};
+use crate::error::{DeviceError, Error, LaunchError, Place};
 use crate::gpu;
 use crate::simd::InstructionSet;
 use crate::tensor::{MAX_RANK, Storage, Tensor};
@@ -43,12 +45,21 @@ pub struct Launch<'a> {
 }
 
 /// A tensor that the launch was given.
-struct Argument<'a> {
+pub(crate) struct Argument<'a> {
     /// Into `Meta::tensors`.
     parameter: usize,
-    storage: &'a Storage,
+    storage: &'a Arc<Storage>,
     span: Span,
     held: Held,
+}
+
+impl Argument<'_> {
+    /// What a graph keeps of it.
+    pub(crate) fn used(&self, meta: &'static Meta) -> Used {
+        let TensorMeta { name, writable, .. } = meta.tensors[self.parameter];
+        let storage = Arc::clone(self.storage);
+        Used { storage, written: writable, kernel: meta.kernel, tensor: name }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -160,6 +171,7 @@ impl<'a> Launch<'a> {
             return Err(LaunchError::Unfixed { kernel, dimension: self.meta.dims[dim] }.into());
         }
         self.check_devices()?;
+        self.check_capture()?;
         self.check_aliasing()?;
         self.lock()?;
         self.finished = true;
@@ -174,6 +186,16 @@ impl<'a> Launch<'a> {
         Err(LaunchError::Devices { kernel: self.meta.kernel, first: named(first), second: named(other) })
     }
 
+    /// Refuses another device while this thread captures launches of one.
+    fn check_capture(&self) -> Result<(), DeviceError> {
+        let gpu = self.gpu_device();
+        if gpu.is_some() && gpu.map(std::ptr::from_ref) == capturing().map(std::ptr::from_ref) {
+            return Ok(());
+        }
+        let device = || gpu.map_or(Device::cpu(), Device::of);
+        refuse_in_capture(|| format!("launching {} on {:?}", self.meta.kernel, device()))
+    }
+
     /// The GPU that the tensors are on, if any.
     fn gpu_device(&self) -> Option<&'static Gpu> {
         self.tensors.first().and_then(|argument| argument.storage.gpu())
@@ -183,7 +205,7 @@ impl<'a> Launch<'a> {
         for (i, a) in self.tensors.iter().enumerate() {
             for b in &self.tensors[i + 1..] {
                 let (meta_a, meta_b) = (self.meta(a), self.meta(b));
-                if !(meta_a.writable || meta_b.writable) || !std::ptr::eq(a.storage, b.storage) {
+                if !(meta_a.writable || meta_b.writable) || !Arc::ptr_eq(a.storage, b.storage) {
                     continue;
                 }
                 let same_view = a.span.is_same_view(&b.span);
@@ -205,7 +227,7 @@ impl<'a> Launch<'a> {
     fn lock(&mut self) -> Result<(), LaunchError> {
         for i in 0..self.tensors.len() {
             let storage = self.tensors[i].storage;
-            let same = |other: &Argument<'_>| std::ptr::eq(other.storage, storage);
+            let same = |other: &Argument<'_>| Arc::ptr_eq(other.storage, storage);
             if self.tensors[..i].iter().any(same) {
                 continue;
             }
@@ -281,6 +303,7 @@ impl<'a> Launch<'a> {
     ) -> Option<gpu::Run<'_>> {
         let target = match (gpu::recording(), self.gpu_device()) {
             (Some(architecture), _) => gpu::Destination::Record(architecture),
+            (None, Some(gpu)) if capturing().is_some() => gpu::Destination::Capture(gpu),
             (None, Some(gpu)) => gpu::Destination::Gpu(gpu),
             (None, None) => return None,
         };
@@ -288,6 +311,7 @@ impl<'a> Launch<'a> {
             kernel,
             meta: self.meta,
             config: self.config,
+            tensors: &self.tensors,
             target,
             dims: (0..self.dims.len()).map(|dim| self.dim(dim)).collect(),
             kinds: SmallVec::from_slice(kinds),

@@ -5,10 +5,10 @@ use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
 use super::create::advance;
-use super::storage::{Exclusive, Shared};
-use super::{IntoShape, Shape, Tensor};
+use super::{Exclusive, IntoShape, Shape, Shared, Tensor};
+use crate::device::Device;
 use crate::element::Element;
-use crate::error::TensorError;
+use crate::error::{Error, TensorError};
 
 /// The elements of a contiguous tensor as a slice, for reading. While it lives, nothing else may write
 /// the storage.
@@ -272,7 +272,8 @@ impl<T: Element> Tensor<T> {
         self.store(|| elements.next().unwrap_or_default())
     }
 
-    /// Replaces all elements with those of a tensor of the same shape.
+    /// Replaces all elements with those of a tensor of the same shape, which may be on another device. A GPU's
+    /// are replaced after the launches before this.
     ///
     /// ```
     /// # use tilewright::prelude::*;
@@ -283,13 +284,21 @@ impl<T: Element> Tensor<T> {
     /// ```
     ///
     /// # Errors
-    /// The shapes differ, both share a storage, the view was broadcast, the memory is read-only, or a
-    /// storage is in use.
-    pub fn copy_from(&mut self, other: &Tensor<T>) -> Result<(), TensorError> {
+    /// The shapes differ, both share a storage, the view was broadcast, the memory is read-only, a storage is
+    /// in use, a view on a GPU is not contiguous, or the GPU's driver fails.
+    pub fn copy_from(&mut self, other: &Tensor<T>) -> Result<(), Error> {
         if self.shape != other.shape {
             let (expected, found) = (self.shape.to_vec(), other.shape.to_vec());
-            return Err(TensorError::Shape { expected, found });
+            return Err(TensorError::Shape { expected, found }.into());
         }
+        match self.storage.gpu() {
+            Some(gpu) => self.write_on(gpu, other),
+            None => Ok(self.copy_here(&other.to(&Device::cpu())?)?),
+        }
+    }
+
+    /// As `copy_from`, of the same shape, on the host.
+    pub(super) fn copy_here(&mut self, other: &Tensor<T>) -> Result<(), TensorError> {
         let mut elements = other.iter()?;
         self.store(|| elements.next().unwrap_or_default())
     }
@@ -312,7 +321,7 @@ impl<T: Element> Tensor<T> {
         if self.is_contiguous() {
             copy.copy_from_slice(&self.read()?)?;
         } else {
-            copy.copy_from(self)?;
+            copy.copy_here(self)?;
         }
         Ok(copy)
     }

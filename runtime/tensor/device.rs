@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{IntoShape, Shape, Storage, Tensor};
 use crate::device::Device;
 use crate::device::gpu::{Gpu, Memory};
+use crate::device::graph::refuse_in_capture;
 use crate::element::Element;
 use crate::error::{DeviceError, Error, TensorError};
 
@@ -78,9 +79,53 @@ impl<T: Element> Tensor<T> {
         Ok(copy)
     }
 
+    /// Replaces all elements of this tensor on a GPU with those of one of the same shape.
+    pub(super) fn write_on(&mut self, gpu: &'static Gpu, other: &Tensor<T>) -> Result<(), Error> {
+        refuse_in_capture(|| "copying to a tensor".into())?;
+        self.check_writable()?;
+        if self.is_empty() {
+            return Ok(());
+        }
+        let dense = self.is_contiguous();
+        if dense && other.is_contiguous() && other.storage.gpu().is_some_and(|from| std::ptr::eq(from, gpu)) {
+            let source = other.storage.hold_shared()?;
+            let target = self.storage.hold_exclusive()?;
+            let (to, from) = (self.pointer().addr() as u64, other.pointer().addr() as u64);
+            // SAFETY: the locks hold the storages, in each of which so many elements follow one another.
+            unsafe { gpu.copy_within(to, from, self.len() * size_of::<T>())? };
+            drop((source, target));
+            return Ok(());
+        }
+        let mut source = other.to(&Device::cpu())?.to_contiguous()?;
+        let _lock = self.storage.hold_exclusive()?;
+        let mut first = self.pointer();
+        if !dense {
+            // With what lies between the elements, which stays as it is.
+            let (before, mut around) = self.around(gpu)?;
+            Tensor { offset: before, shape: self.shape, strides: self.strides, ..around.clone() }
+                .copy_here(&source)?;
+            first = first.wrapping_sub(before);
+            std::mem::swap(&mut source, &mut around);
+        }
+        let elements = source.read()?;
+        let bytes = std::mem::size_of_val(&*elements);
+        // SAFETY: the guard holds the elements, the lock the storage, from whose first place on there is room.
+        unsafe { gpu.copy_in(first.addr() as u64, elements.as_ptr().cast(), bytes)? };
+        Ok(())
+    }
+
     fn download(&self, gpu: &'static Gpu) -> Result<Tensor<T>, Error> {
+        refuse_in_capture(|| "copying a tensor to the host".into())?;
         gpu.synchronize()?;
-        // The range of memory that the view spans, then the view of it on the host.
+        let _lock = self.storage.hold_shared()?;
+        let (before, host) = self.around(gpu)?;
+        let view = Tensor { offset: before, shape: self.shape, strides: self.strides, ..host };
+        Ok(view.to_contiguous()?)
+    }
+
+    /// The range of memory that the view spans, on the host, and where in it the view's first element is. The
+    /// caller holds the lock.
+    fn around(&self, gpu: &'static Gpu) -> Result<(usize, Tensor<T>), Error> {
         let reach = |positive: bool| {
             let steps = self.shape.iter().zip(self.strides.iter());
             let steps = steps.map(|(length, stride)| (length.saturating_sub(1) as isize) * stride);
@@ -88,18 +133,13 @@ impl<T: Element> Tensor<T> {
         };
         let (before, after) = if self.is_empty() { (0, 0) } else { (reach(false), reach(true) + 1) };
         let mut host = Tensor::<T>::try_zeros(before + after)?;
-        self.storage.lock_shared()?;
         let from = self.pointer().wrapping_sub(before).addr() as u64;
-        let result = host.write().map_err(Error::from).and_then(|mut elements| {
-            let bytes = std::mem::size_of_val(&*elements);
-            // SAFETY: these elements lie between the first and the last that the view names, all inside the
-            // storage; bytes from a device are those that a kernel or the host wrote as `T`.
-            unsafe { gpu.copy_out(elements.as_mut_ptr().cast(), from, bytes)? };
-            Ok(())
-        });
-        self.storage.unlock_shared();
-        result?;
-        let view = Tensor { offset: before, shape: self.shape, strides: self.strides, ..host };
-        Ok(view.to_contiguous()?)
+        let mut elements = host.write()?;
+        let bytes = std::mem::size_of_val(&*elements);
+        // SAFETY: these elements lie between the first and the last that the view names, all inside the
+        // storage; bytes from a device are those that a kernel or the host wrote as `T`.
+        unsafe { gpu.copy_out(elements.as_mut_ptr().cast(), from, bytes)? };
+        drop(elements);
+        Ok((before, host))
     }
 }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 pub use access::{Iter, Read, Write};
 pub use shape::{Inline, IntoShape, MAX_RANK, Shape};
-pub(crate) use storage::{ALIGNMENT, Storage};
+pub(crate) use storage::{ALIGNMENT, Exclusive, Shared, Storage};
 
 use crate::element::Element;
 use crate::error::TensorError;

@@ -124,13 +124,23 @@ impl Storage {
     /// The lock, shared, until dropped; for access by the host.
     pub(crate) fn shared(&self) -> Result<Shared<'_>, TensorError> {
         self.check_host()?;
-        self.lock_shared()?;
-        Ok(Shared(self))
+        self.hold_shared()
     }
 
     /// The lock, alone, until dropped; for access by the host.
     pub(crate) fn exclusive(&self) -> Result<Exclusive<'_>, TensorError> {
         self.check_host()?;
+        self.hold_exclusive()
+    }
+
+    /// The lock, shared, until dropped; for copies from a GPU.
+    pub(crate) fn hold_shared(&self) -> Result<Shared<'_>, TensorError> {
+        self.lock_shared()?;
+        Ok(Shared(self))
+    }
+
+    /// The lock, alone, until dropped; for copies to a GPU.
+    pub(crate) fn hold_exclusive(&self) -> Result<Exclusive<'_>, TensorError> {
         self.lock_exclusive()?;
         Ok(Exclusive(self))
     }

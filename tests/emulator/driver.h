@@ -31,6 +31,8 @@ enum : Result {
     IllegalInstruction = 715,
     LaunchFailed = 719,
     NotSupported = 801,
+    CaptureUnsupported = 900,
+    CaptureUnmatched = 903,
 };
 
 #define API extern "C" __attribute__((visibility("default"))) Result
@@ -94,6 +96,20 @@ unsigned long long copies_begun();
 bool is_one_of(const std::set<void*>& handles, void* handle);
 bool is_stream(void* stream);
 
+// --- Launches, at once or as a part of a graph ---
+
+struct Launch {
+    std::string name;
+    Function* function;
+    simt::Index grid, block;
+    unsigned shared_bytes;
+    std::string arguments;
+};
+Result run(const Launch& launch);
+// Adds it to what a stream captures; false if it captures nothing.
+bool capture(void* stream, const Launch& launch);
+bool is_capturing(void* stream);
+
 inline void* pointer(Address address) { return reinterpret_cast<void*>(address); }
 
 #define NEED_DEVICE(device) \
@@ -103,6 +119,7 @@ inline void* pointer(Address address) { return reinterpret_cast<void*>(address);
     if (!current) REFUSE(InvalidContext, "no context is current on this thread"); \
     if (!current->retained) REFUSE(ContextIsDestroyed, "the current context was released")
 #define NEED_STREAM(stream) \
-    if (!is_stream(stream)) REFUSE(InvalidHandle, "the stream does not exist, or was destroyed")
+    if (!is_stream(stream)) REFUSE(InvalidHandle, "the stream does not exist, or was destroyed"); \
+    if (is_capturing(stream)) REFUSE(CaptureUnsupported, "the stream captures a graph, and only launches are emulated there")
 #define NEED_FUNCTION(function) \
     if (!is_one_of(functions, function)) REFUSE(InvalidHandle, "the function does not exist, or its module was unloaded")

@@ -27,6 +27,12 @@ Result cuEventDestroy_v2(void*);
 Result cuEventRecord(void*, void*);
 Result cuEventSynchronize(void*);
 Result cuEventElapsedTime(float*, void*, void*);
+Result cuStreamBeginCapture_v2(void*, int);
+Result cuStreamEndCapture(void*, void**);
+Result cuGraphInstantiateWithFlags(void**, void*, unsigned long long);
+Result cuGraphLaunch(void*, void*);
+Result cuGraphDestroy(void*);
+Result cuGraphExecDestroy(void*);
 Result cuMemGetInfo_v2(size_t*, size_t*);
 Result cuDeviceGetDefaultMemPool(void**, Device);
 Result cuMemPoolSetAttribute(void*, int, void*);
@@ -91,6 +97,8 @@ const std::map<Result, const char*>& names() {
         {ContextIsDestroyed, "hipErrorContextIsDestroyed"},
         {LaunchFailed, "hipErrorLaunchFailure"},
         {NotSupported, "hipErrorNotSupported"},
+        {CaptureUnsupported, "hipErrorStreamCaptureUnsupported"},
+        {CaptureUnmatched, "hipErrorStreamCaptureUnmatched"},
     };
     return table;
 }
@@ -174,6 +182,15 @@ API hipEventDestroy(void* event) { ENTERED(cuEventDestroy_v2(event)); }
 API hipEventRecord(void* event, void* stream) { ENTERED(cuEventRecord(event, stream)); }
 API hipEventSynchronize(void* event) { ENTERED(cuEventSynchronize(event)); }
 API hipEventElapsedTime(float* milliseconds, void* begin, void* end) { ENTERED(cuEventElapsedTime(milliseconds, begin, end)); }
+
+// --- Graphs ---
+
+API hipStreamBeginCapture(void* stream, int mode) { ENTERED(cuStreamBeginCapture_v2(stream, mode)); }
+API hipStreamEndCapture(void* stream, void** graph) { ENTERED(cuStreamEndCapture(stream, graph)); }
+API hipGraphInstantiateWithFlags(void** instance, void* graph, unsigned long long flags) { ENTERED(cuGraphInstantiateWithFlags(instance, graph, flags)); }
+API hipGraphLaunch(void* instance, void* stream) { ENTERED(cuGraphLaunch(instance, stream)); }
+API hipGraphDestroy(void* graph) { ENTERED(cuGraphDestroy(graph)); }
+API hipGraphExecDestroy(void* instance) { ENTERED(cuGraphExecDestroy(instance)); }
 
 // --- Memory ---
 

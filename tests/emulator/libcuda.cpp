@@ -36,6 +36,8 @@ const std::map<Result, std::pair<const char*, const char*>>& errors() {
         {IllegalInstruction, {"CUDA_ERROR_ILLEGAL_INSTRUCTION", "an illegal instruction was encountered"}},
         {LaunchFailed, {"CUDA_ERROR_LAUNCH_FAILED", "unspecified launch failure"}},
         {NotSupported, {"CUDA_ERROR_NOT_SUPPORTED", "operation not supported"}},
+        {CaptureUnsupported, {"CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED", "operation not permitted when stream is capturing"}},
+        {CaptureUnmatched, {"CUDA_ERROR_STREAM_CAPTURE_UNMATCHED", "the capture was not initiated in this stream"}},
     };
     return table;
 }
@@ -260,6 +262,7 @@ API cuStreamCreate(void** stream, unsigned) {
 API cuStreamCreateWithPriority(void** stream, unsigned flags, int) { return cuStreamCreate(stream, flags); }
 API cuStreamDestroy_v2(void* stream) {
     Hold hold(lock);
+    if (is_capturing(stream)) REFUSE(CaptureUnsupported, "the stream captures a graph");
     if (!streams.erase(stream)) REFUSE(InvalidHandle, "the stream does not exist, or was destroyed");
     // The byte is kept, so that no other stream gets the address.
     return Success;
@@ -277,11 +280,6 @@ API cuStreamWaitEvent(void* stream, void* event, unsigned) {
     return Success;
 }
 API cuStreamAttachMemAsync(void*, Address, size_t, unsigned) { return Success; }
-API cuStreamIsCapturing(void* stream, int* status) {
-    NEED_STREAM(stream);
-    *status = 0;
-    return Success;
-}
 API cuLaunchHostFunc(void* stream, void (*function)(void*), void* data) {
     NEED_STREAM(stream);
     function(data);

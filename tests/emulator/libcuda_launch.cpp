@@ -6,6 +6,8 @@
 
 namespace {
 
+constexpr size_t most_argument_bytes = 32 << 10;
+
 // The bytes of the arguments out of `extra`: pairs of a tag and a pointer. False if it is malformed.
 bool find_buffer(void** extra, const void*& buffer, size_t& bytes) {
     buffer = nullptr;
@@ -19,7 +21,8 @@ bool find_buffer(void** extra, const void*& buffer, size_t& bytes) {
     return buffer && bytes != ~size_t(0);
 }
 
-Result launch(const char* call, Function* function, simt::Index grid, simt::Index block, unsigned shared_bytes, void** parameters, void** extra) {
+// Checks a launch, and copies its arguments: the caller may change its buffer once the call has returned.
+Result prepare(Launch& to, const char* call, Function* function, simt::Index grid, simt::Index block, unsigned shared_bytes, void** parameters, void** extra) {
     const std::string name = std::string(call) + " of " + function->name;
     const simt::Kernel& kernel = function->kernel;
     auto invalid = [&](const std::string& why) { return refuse(InvalidValue, name.c_str(), why); };
@@ -38,27 +41,8 @@ Result launch(const char* call, Function* function, simt::Index grid, simt::Inde
     else if (!extra || !find_buffer(extra, arguments, bytes)) return invalid("no arguments");
     if (!arguments || bytes != kernel.argument_bytes) return invalid(std::to_string(bytes) + " bytes of arguments, the kernel has " + std::to_string(kernel.argument_bytes));
     if (bytes > 4096 && architecture() < 70) return invalid("more than 4096 bytes of arguments");
-    // The caller may change its buffer once the launch has returned; kernels find theirs aligned.
-    alignas(128) char aligned[32 << 10];
-    if (bytes > sizeof aligned) return invalid("more than 32 KiB of arguments");
-    memcpy(aligned, arguments, bytes);
-
-    std::string why;
-    simt::Launch all = {kernel, aligned, grid, block, shared_bytes, number_from("TW_EMULATOR_SEED", 0), unsigned(number_from("TW_EMULATOR_SECONDS", 120))};
-    land_copies();
-    memory::Access open;
-    simt::Ending ending = simt::run(all, why);
-    if (ending == simt::Ending::Finished) {
-        why = memory::find_overwritten();
-        if (!why.empty()) ending = simt::Ending::IllegalAddress;
-    }
-    switch (ending) {
-    case simt::Ending::Finished: return Success;
-    case simt::Ending::Failed: return refuse(LaunchFailed, name.c_str(), why);
-    case simt::Ending::IllegalAddress: return refuse(IllegalAddress, name.c_str(), why);
-    case simt::Ending::TimedOut: return refuse(LaunchTimeout, name.c_str(), why);
-    case simt::Ending::IllegalInstruction: return refuse(IllegalInstruction, name.c_str(), why);
-    }
+    if (bytes > most_argument_bytes) return invalid("more than 32 KiB of arguments");
+    to = {name, function, grid, block, shared_bytes, std::string(static_cast<const char*>(arguments), bytes)};
     return Success;
 }
 
@@ -70,12 +54,39 @@ struct LaunchConfig {
 
 }  // namespace
 
+Result run(const Launch& launch) {
+    const char* name = launch.name.c_str();
+    alignas(128) char aligned[most_argument_bytes];
+    memcpy(aligned, launch.arguments.data(), launch.arguments.size());
+
+    std::string why;
+    simt::Launch all = {launch.function->kernel, aligned, launch.grid, launch.block, launch.shared_bytes, number_from("TW_EMULATOR_SEED", 0), unsigned(number_from("TW_EMULATOR_SECONDS", 120))};
+    land_copies();
+    memory::Access open;
+    simt::Ending ending = simt::run(all, why);
+    if (ending == simt::Ending::Finished) {
+        why = memory::find_overwritten();
+        if (!why.empty()) ending = simt::Ending::IllegalAddress;
+    }
+    switch (ending) {
+    case simt::Ending::Finished: return Success;
+    case simt::Ending::Failed: return refuse(LaunchFailed, name, why);
+    case simt::Ending::IllegalAddress: return refuse(IllegalAddress, name, why);
+    case simt::Ending::TimedOut: return refuse(LaunchTimeout, name, why);
+    case simt::Ending::IllegalInstruction: return refuse(IllegalInstruction, name, why);
+    }
+    return Success;
+}
+
 API cuLaunchKernel(Function* function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x, unsigned block_y,
                    unsigned block_z, unsigned shared_bytes, void* stream, void** parameters, void** extra) {
     NEED_CONTEXT();
-    NEED_STREAM(stream);
     NEED_FUNCTION(function);
-    return launch(__func__, function, {grid_x, grid_y, grid_z}, {block_x, block_y, block_z}, shared_bytes, parameters, extra);
+    Launch launch;
+    Result result = prepare(launch, __func__, function, {grid_x, grid_y, grid_z}, {block_x, block_y, block_z}, shared_bytes, parameters, extra);
+    if (result != Success || capture(stream, launch)) return result;
+    NEED_STREAM(stream);
+    return run(launch);
 }
 // Attributes (clusters, programmatic launch) are hints here: a kernel that needs a cluster does not run.
 API cuLaunchKernelEx(const LaunchConfig* c, Function* function, void** parameters, void** extra) {

@@ -411,9 +411,23 @@ void driver_checks() {
     bytes = 32;
     void* parameters[] = {arguments};
     check(cu("cuLaunchKernel", function, 1u, 1u, 1u, 128u, 1u, 1u, 1024u, static_cast<void*>(nullptr), static_cast<void**>(parameters), static_cast<void**>(nullptr)) == 0, "arguments by kernelParams");
+    check(cu("cuStreamBeginCapture_v2", static_cast<void*>(nullptr), 2) == 900, "the default stream captures nothing");
+    void *stream, *graph, *instance;
+    cu("cuStreamCreate", &stream, 1u);
+    check(cu("cuStreamEndCapture", stream, &graph) == 903, "the end of a capture that did not begin");
+    check(cu("cuStreamBeginCapture_v2", stream, 2) == 0, "a stream captures");
+    check(cu("cuStreamSynchronize", stream) == 900, "waiting for a capturing stream");
+    check(cu("cuStreamDestroy_v2", stream) == 900, "destroying a capturing stream");
+    check(cu("cuLaunchKernel", function, 1u, 1u, 1u, 128u, 1u, 1u, 1024u, stream, static_cast<void**>(parameters), static_cast<void**>(nullptr)) == 0, "a captured launch");
+    check(cu("cuLaunchKernel", function, 1u, 1u, 1u, 129u, 1u, 1u, 1024u, stream, static_cast<void**>(parameters), static_cast<void**>(nullptr)) == 1, "a captured launch is checked");
+    check(cu("cuStreamEndCapture", stream, &graph) == 0 && cu("cuStreamDestroy_v2", stream) == 0, "the end of a capture");
+    check(cu("cuGraphInstantiateWithFlags", &instance, graph, 0ull) == 0 && cu("cuGraphDestroy", graph) == 0, "an instance outlives its graph");
+    check(cu("cuGraphInstantiateWithFlags", &graph, graph, 0ull) == 1, "a graph that was destroyed");
+    check(cu("cuGraphLaunch", instance, static_cast<void*>(nullptr)) == 0, "a graph's launch");
     check(cu("cuModuleUnload", module) == 0, "unloading");
     check(launch(128, 1024) == 400, "a function whose module was unloaded");
-    check(cu("cuStreamBeginCapture_v2", static_cast<void*>(nullptr), 0) == 801, "graphs are not supported");
+    check(cu("cuGraphLaunch", instance, static_cast<void*>(nullptr)) == 400, "a graph whose function's module was unloaded");
+    check(cu("cuGraphExecDestroy", instance) == 0 && cu("cuGraphLaunch", instance, static_cast<void*>(nullptr)) == 1, "an instance that was destroyed");
     check(symbol<size_t()>(cuda, "twEmulatorLiveAllocations")() == 0, "nothing leaks");
     printf("the driver's checks\n");
 }

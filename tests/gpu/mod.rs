@@ -1,6 +1,7 @@
 //! What every GPU must do, whoever made it: tests/cuda.rs and tests/rocm.rs include this, over the emulated
 //! drivers and compilers of tests/emulator where there is no GPU.
 
+mod graphs;
 mod kernels;
 mod recipes;
 mod reports;

@@ -78,11 +78,44 @@ fn the_host_cannot_touch_a_devices_elements() -> Outcome {
     refused(x.fill(1.0));
     refused(x.copy().map(drop));
     refused(x.cast::<f64>().map(drop));
-    refused(Tensor::zeros((2, 3)).copy_from(&x));
     println!("{x:?}");
     let mut out = Tensor::<f32>::zeros((2, 3));
     assert!(softmax::reference(&x, &mut out).is_err());
     let error = softmax(&x, &mut out).unwrap_err();
     assert!(matches!(error, Error::Launch(LaunchError::Devices { .. })), "{error}");
+    Ok(())
+}
+
+#[test]
+fn tensors_are_copied_between_devices_in_place() -> Outcome {
+    if !inside(module_path!(), "tensors_are_copied_between_devices_in_place", &[]) {
+        return Ok(());
+    }
+    let device = device()?;
+    let host = |x: &Tensor<i32>| Ok::<_, Error>(x.to(&Device::cpu())?.to_vec());
+    let numbers = Tensor::<i32>::arange(6).reshape((2, 3))?;
+    let mut x = Tensor::<i32>::full((2, 3), 7).to(&device)?;
+    x.copy_from(&numbers.flip(1)?)?;
+    assert_eq!(host(&x)?, [2, 1, 0, 5, 4, 3]);
+    // A view that is not contiguous: what lies between stays.
+    x.narrow(1, 1, 2)?.copy_from(&Tensor::full((2, 2), 9))?;
+    assert_eq!(host(&x)?, [2, 9, 9, 5, 9, 9]);
+    x.flip(1)?.flip(0)?.copy_from(&numbers)?;
+    assert_eq!(host(&x)?, [5, 4, 3, 2, 1, 0]);
+    // On the device, and back to the host's memory.
+    let mut y = Tensor::zeros_on((2, 3), &device)?;
+    y.copy_from(&x)?;
+    y.select(0, 1)?.copy_from(&x.select(0, 0)?.to(&Device::cpu())?)?;
+    assert_eq!(host(&y)?, [5, 4, 3, 5, 4, 3]);
+    let mut here = Tensor::zeros((3, 2));
+    here.copy_from(&y.transpose(0, 1)?)?;
+    assert_eq!(here.to_vec(), [5, 5, 4, 4, 3, 3]);
+    y.narrow(0, 0, 0)?.copy_from(&Tensor::zeros((0, 3)))?;
+    // Refused: another shape, its own storage, a broadcast view.
+    assert!(matches!(y.copy_from(&here), Err(Error::Tensor(TensorError::Shape { .. }))));
+    assert!(matches!(y.clone().copy_from(&y), Err(Error::Tensor(TensorError::Busy))));
+    let mut broadcast = y.select(0, 0)?.broadcast_to((4, 3))?;
+    assert!(matches!(broadcast.copy_from(&Tensor::zeros((4, 3))), Err(Error::Tensor(_))));
+    assert_eq!(host(&y)?, [5, 4, 3, 5, 4, 3]);
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! The functions of the CUDA driver and of ROCm's that we call, found in their libraries at run time.
 //!
-//! A table of our own instead of a binding crate: two dozen functions, and a symbol that an old driver lacks
+//! A table of our own instead of a binding crate: three dozen functions, and a symbol that an old driver lacks
 //! is an error here instead of a panic. HIP was made after CUDA, so one table with two columns of names
 //! serves both; what differs is in [`cuda`] and [`rocm`].
 
@@ -88,6 +88,9 @@ table! {
     copy_out = "cuMemcpyDtoHAsync_v2", "hipMemcpyDtoHAsync": fn(
         to: *mut c_void, from: Address, bytes: usize, stream: Handle
     );
+    copy_within = "cuMemcpyDtoDAsync_v2", "hipMemcpyDtoDAsync": fn(
+        to: Address, from: Address, bytes: usize, stream: Handle
+    );
     host_allocate = "cuMemHostAlloc", "hipHostMalloc": fn(memory: *mut Handle, bytes: usize, flags: c_uint);
     event_create = "cuEventCreate", "hipEventCreateWithFlags": fn(event: *mut Handle, flags: c_uint);
     event_record = "cuEventRecord", "hipEventRecord": fn(event: Handle, stream: Handle);
@@ -96,6 +99,15 @@ table! {
     module_function = "cuModuleGetFunction", "hipModuleGetFunction": fn(
         function: *mut Handle, module: Handle, name: *const c_char
     );
+    stream_destroy = "cuStreamDestroy_v2", "hipStreamDestroy": fn(stream: Handle);
+    capture_begin = "cuStreamBeginCapture_v2", "hipStreamBeginCapture": fn(stream: Handle, mode: c_int);
+    capture_end = "cuStreamEndCapture", "hipStreamEndCapture": fn(stream: Handle, graph: *mut Handle);
+    graph_instantiate = "cuGraphInstantiateWithFlags", "hipGraphInstantiateWithFlags": fn(
+        instance: *mut Handle, graph: Handle, flags: u64
+    );
+    graph_launch = "cuGraphLaunch", "hipGraphLaunch": fn(instance: Handle, stream: Handle);
+    graph_destroy = "cuGraphDestroy", "hipGraphDestroy": fn(graph: Handle);
+    instance_destroy = "cuGraphExecDestroy", "hipGraphExecDestroy": fn(instance: Handle);
     launch = "cuLaunchKernel", "hipModuleLaunchKernel": fn(
         function: Handle, grid_x: c_uint, grid_y: c_uint, grid_z: c_uint, block_x: c_uint, block_y: c_uint,
         block_z: c_uint, shared: c_uint, stream: Handle, parameters: *mut Handle, extra: *mut Handle

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use super::compiler::Compiler;
 use super::driver::Own;
-use super::{Gpu, Raw, cache};
+use super::{Gpu, Handle, Raw, cache};
 use crate::error::{DeviceError, Error};
 use crate::gpu::hash;
 use crate::launch::Meta;
@@ -17,6 +17,18 @@ pub(crate) type FunctionKey = (usize, Vec<i64>);
 pub(crate) struct Function {
     handle: Raw,
     launch: u32,
+}
+
+/// How a kernel is launched.
+#[derive(Clone, Copy)]
+pub(crate) struct Call<'f> {
+    pub function: &'f Function,
+    /// Blocks of the grid.
+    pub programs: u32,
+    /// Threads of a block.
+    pub threads: u32,
+    /// Dynamic shared memory of a block, in bytes.
+    pub shared: u32,
 }
 
 /// `Fault` of the prelude.
@@ -110,19 +122,27 @@ impl Gpu {
         Ok(code)
     }
 
-    /// Launches `programs` blocks of `threads`. The first 12 bytes of `arguments` are set here.
+    /// Launches a kernel. The first 12 bytes of `arguments` are set here.
     ///
     /// # Safety
     /// `arguments` is the kernel's argument block; its addresses are this device's, and live until the next
     /// launch after they are freed.
-    pub unsafe fn launch(
+    pub unsafe fn launch(&self, call: &Call<'_>, arguments: &mut [u8]) -> Result<(), DeviceError> {
+        // SAFETY: promised by the caller.
+        unsafe { self.launch_on(self.stream.0, call, arguments) }
+    }
+
+    /// As `launch`, on a stream of this device.
+    ///
+    /// # Safety
+    /// As for `launch`.
+    pub(super) unsafe fn launch_on(
         &self,
-        function: &Function,
-        programs: u32,
-        threads: u32,
-        shared: u32,
+        stream: Handle,
+        call: &Call<'_>,
         arguments: &mut [u8],
     ) -> Result<(), DeviceError> {
+        let Call { function, programs, threads, shared } = *call;
         if programs == 0 {
             return Ok(());
         }
@@ -138,7 +158,7 @@ impl Gpu {
             (&raw mut length).cast(),
             std::ptr::without_provenance_mut(self.platform().pick(0, 3)),
         ];
-        let (stream, none) = (self.stream.0, std::ptr::null_mut());
+        let none = std::ptr::null_mut();
         // SAFETY: promised by the caller; the driver copies the block before it returns.
         unsafe {
             let handle = function.handle.0;

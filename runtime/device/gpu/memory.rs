@@ -88,6 +88,14 @@ impl Gpu {
         unsafe { self.enter()?.copy_out(to.cast(), from, bytes, self.stream.0)? };
         self.wait()
     }
+    /// Copies inside the device, after what was launched before; does not wait.
+    ///
+    /// # Safety
+    /// `bytes` are readable at `from` and writable at `to`, until the next launch after they are freed.
+    pub unsafe fn copy_within(&self, to: Address, from: Address, bytes: usize) -> Result<(), DeviceError> {
+        // SAFETY: promised by the caller.
+        unsafe { self.enter()?.copy_within(to, from, bytes, self.stream.0) }
+    }
 }
 
 /// Memory on a device, freed when dropped.

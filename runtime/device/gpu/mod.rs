@@ -8,6 +8,7 @@ mod clang;
 mod compiler;
 mod driver;
 mod functions;
+mod graph;
 mod library;
 mod memory;
 mod staging;
@@ -21,8 +22,8 @@ pub(crate) use compiler::compile_for;
 use driver::Own;
 pub(super) use driver::{Address, Driver, Handle};
 use functions::Fault;
-pub(crate) use functions::Function;
-pub(crate) use functions::FunctionKey;
+pub(crate) use functions::{Call, Function, FunctionKey};
+pub(crate) use graph::{Instance, Step};
 pub(super) use library::Library;
 pub(crate) use memory::Memory;
 
