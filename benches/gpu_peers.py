@@ -26,7 +26,8 @@ def calls_of(torch, name, compiled):
 
     functional = torch.nn.functional
     if found := re.fullmatch(r"matmul (\w+) (\d+)", name):
-        dtype = {"bf16": bf16, "f16": torch.float16, "f32": torch.float32}[found[1]]
+        dtype = {"bf16": bf16, "f16": torch.float16}.get(found[1], torch.float32)
+        torch.backends.cuda.matmul.allow_tf32 = found[1] == "tf32"
         n = int(found[2])
         a, b, out = random(n, n, dtype=dtype), random(n, n, dtype=dtype), random(n, n, dtype=dtype)
         return None if compiled else lambda: torch.mm(a, b, out=out)

@@ -8,7 +8,8 @@ use crate::error::ConfigError;
 use crate::simd::InstructionSet;
 
 /// Values for the tunables of a kernel, by name: the block size of each tiled axis under the axis' name,
-/// and `threads`, the most threads that a launch uses. What it does not name is chosen at launch.
+/// `threads`, the most threads that a launch uses, and `tf32` (see [`Config::tf32`]). What it does not name is
+/// chosen at launch.
 ///
 /// Keys are checked at launch against those that the kernel has; block sizes are clamped to the bounds
 /// that the kernel pins.
@@ -27,6 +28,8 @@ pub struct Config {
 
 /// A key that every kernel has.
 const THREADS: &str = "threads";
+/// Another.
+const TF32: &str = "tf32";
 /// In text, the key of what [`Config::instruction_set`] sets.
 const INSTRUCTION_SET: &str = "isa";
 
@@ -65,6 +68,22 @@ impl Config {
     #[must_use]
     pub fn threads(self, limit: usize) -> Config {
         self.set(THREADS, i32::try_from(limit).unwrap_or(i32::MAX))
+    }
+
+    /// Lets products of f32 round their operands to 10 bits of mantissa (TF32, to nearest) and go to matrix
+    /// cores, where a GPU has ones that take it: NVIDIA's. Sums stay f32. Elsewhere it changes nothing.
+    ///
+    /// ```
+    /// assert_eq!(tilewright::Config::new().tf32().to_string(), "tf32=1");
+    /// ```
+    #[must_use]
+    pub fn tf32(self) -> Config {
+        self.set(TF32, 1)
+    }
+
+    /// Whether [`Config::tf32`] was called.
+    pub(crate) fn takes_tf32(&self) -> bool {
+        self.get(TF32).is_some()
     }
 
     /// Runs the launch on this instruction set instead of the best that the processor has.
@@ -107,7 +126,7 @@ impl Config {
         known: impl Iterator<Item = &'static str> + Clone,
     ) -> Result<(), ConfigError> {
         for (key, value) in &self.entries {
-            if key != THREADS && !known.clone().any(|name| name == key) {
+            if ![THREADS, TF32].contains(&&**key) && !known.clone().any(|name| name == key) {
                 return Err(unknown_key(kernel, key, known));
             }
             if *value < 1 {

@@ -181,7 +181,7 @@ fn every_text_compiles_for_nvidia_without_spills_and_on_tensor_cores() {
         return;
     };
     let nvrtc = Nvrtc::open(&tools);
-    let [products, grouped, bytes] = [const { AtomicUsize::new(0) }; 3];
+    let [products, grouped, bytes, rounded] = [const { AtomicUsize::new(0) }; 4];
     each(&texts, |path| {
         let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
         let (cubin, log) = nvrtc.compile(&text, &architecture(path))?;
@@ -201,6 +201,15 @@ fn every_text_compiles_for_nvidia_without_spills_and_on_tensor_cores() {
             let listing = run(Command::new(tools.join("nvidia/cu13/bin/nvdisasm")).arg(&file))?;
             if !listing.contains("IMMA") {
                 return Err("no IMMA in a product of bytes".into());
+            }
+        }
+        if text.contains("#define TW_TF32 1\n") {
+            rounded.fetch_add(1, Ordering::Relaxed);
+            let file = path.with_extension("cubin");
+            std::fs::write(&file, &cubin).map_err(|error| error.to_string())?;
+            let listing = run(Command::new(tools.join("nvidia/cu13/bin/nvdisasm")).arg(&file))?;
+            if !listing.lines().any(|line| line.contains("HMMA") && line.contains(".TF32")) {
+                return Err("no HMMA in a product of f32 that may round".into());
             }
         }
         if has_half_product(&text) {
@@ -223,6 +232,7 @@ fn every_text_compiles_for_nvidia_without_spills_and_on_tensor_cores() {
     });
     assert!(products.into_inner() > 0, "no text has a product of half floats");
     assert!(bytes.into_inner() > 0, "no text has a product of bytes");
+    assert!(rounded.into_inner() > 0, "no text has a product of f32 on tensor cores");
     assert!(grouped.into_inner() > 0, "no text has a product whose operands the copy engine brings");
 }
 

@@ -56,6 +56,18 @@ fn attention<S, L, D>(
     }
 }
 
+/// One side has its contracted axis inside, the other outside.
+#[kernel]
+fn rounding<M, N, K>(a: &Tensor<f32, (M, K)>, b: &Tensor<f32, (K, N)>, out: &mut Tensor<f32, (M, N)>) {
+    for (m, n) in tile((M, N)) {
+        let mut sum = zeros::<f32>((m, n));
+        for k in tile(K) {
+            sum += dot(a[(m, k)], b[(k, n)], k);
+        }
+        out[(m, n)] = sum;
+    }
+}
+
 fn numbers<T: Float>(rows: usize, columns: usize, seed: u32) -> Tensor<T> {
     let mut state = seed;
     let mut next = || {
@@ -128,7 +140,7 @@ const BUGS: &[Bug] = &[
     bug("product", "sm_80", "        commit_copies();\n    }\n};", "    }\n};"),
     bug("product", "sm_80", "copy_16(to, data + offset);", "copy_16(to, data + offset + 8);"),
     bug("product", "sm_80", ": Word<16>{0, 0};", ": Word<16>{~0ull, ~0ull};"),
-    // Fragments of mma.sync.
+    // Fragments of mma.sync: halves, floats that are rounded.
     bug(
         "product",
         "sm_80",
@@ -153,6 +165,19 @@ const BUGS: &[Bug] = &[
         "sm_80",
         "int row = 2 * m + j % 2, column = 4 * k16 + j / 2 * 2;",
         "int row = 2 * m + j / 2, column = 4 * k16 + j % 2 * 2;",
+    ),
+    bug(
+        "rounding",
+        "sm_80",
+        "s.at(k[j] + lane % 4, free[j] + lane / 4)",
+        "s.at(k[j] + lane / 8, free[j] + lane / 4)",
+    ),
+    bug("rounding", "sm_80", "q < 2 ? k[q % 2] : k[2 + q % 2]", "q < 2 ? k[q % 2] : k[1 + q % 2]"),
+    bug(
+        "rounding",
+        "sm_80",
+        "{row, row + 8, row, row + 8}, {k, k, k + 4, k + 4}",
+        "{row, row + 8, row, row + 8}, {k, k + 4, k, k + 4}",
     ),
     bug("attention", "sm_80", "f.x[j] = word_of(low, high);", "f.x[j] = word_of(high, low);"),
     bug("attention", "sm_80", "E low = axis.has(column) ? tile", "E low = true ? tile"),
@@ -279,12 +304,15 @@ fn every_planted_bug_is_noticed() {
     };
     let (q, k, v) = (far(130, 4, 1.5), far(150, 5, -1.5), numbers::<bf16>(150, 64, 6));
     let blocks: Config = "m=128,n=128,k=64".parse().unwrap();
+    let (left, right) = (a.cast::<f32>().unwrap(), b.cast::<f32>().unwrap());
     let softmax = |out: &mut Tensor<f32>| softmax(&x, out);
     let product = |out: &mut Tensor<f32>| product::with(&blocks, &a, &b, out);
+    let rounding = |out: &mut Tensor<f32>| rounding::with(&Config::new().tf32(), &left, &right, out);
     let attention = |out: &mut Tensor<f32>| attention(&q, &k, &v, out);
-    let kernels: [(&str, Call, (usize, usize)); 3] = [
+    let kernels: [(&str, Call, (usize, usize)); 4] = [
         ("softmax", &softmax, (5, 1000)),
         ("product", &product, (136, 264)),
+        ("rounding", &rounding, (136, 264)),
         ("attention", &attention, (130, 64)),
     ];
     let mut missed = Vec::new();

@@ -29,11 +29,16 @@ fn rank(kernel: &Kernel, axis: usize) -> usize {
     kernel.order.iter().position(|at| *at == axis).unwrap_or(0)
 }
 
-/// The matrix instructions that a product goes to: those of the architecture for halves, else none.
+/// The matrix instructions that a product goes to: those of the architecture for halves, for f32 NVIDIA's if
+/// asked for, else none.
 pub(super) fn cores(problem: &Problem<'_>, dot: &Dot) -> Matrix {
     let [lhs, rhs, result] = [dot.lhs, dot.rhs, dot.result].map(|elem| elem.kind(problem.kinds));
-    let halves = lhs == rhs && matches!(lhs, Kind::F16 | Kind::Bf16) && result == Kind::F32;
-    if halves { problem.architecture.matrix() } else { Matrix::None }
+    match lhs {
+        _ if lhs != rhs || result != Kind::F32 => Matrix::None,
+        Kind::F16 | Kind::Bf16 => problem.architecture.matrix(),
+        Kind::F32 if problem.takes_tf32() => Matrix::Mma,
+        _ => Matrix::None,
+    }
 }
 
 /// The same for a kernel: what its first product goes to decides how all are spread.
@@ -271,7 +276,11 @@ fn heads(problem: &Problem<'_>, matrix: Matrix) -> ([i8; 4], [i8; 4]) {
 /// Whether the left side of a product stays in registers: what `hold` of the prelude decides.
 pub(super) fn stays(problem: &Problem<'_>, dot: &Dot, spreads: &[Spread], widths: &[u32]) -> bool {
     let matrix = cores(problem, dot);
-    if matches!(matrix, Matrix::None | Matrix::Wmma { split: false }) || widths[dot.contracted] < 4 {
+    let is_half = dot.lhs.kind(problem.kinds).size() == 2;
+    if matches!(matrix, Matrix::None | Matrix::Wmma { split: false })
+        || !is_half
+        || widths[dot.contracted] < 4
+    {
         return false;
     }
     let (row_head, column_head) = heads(problem, matrix);

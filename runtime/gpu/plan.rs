@@ -39,6 +39,13 @@ pub(crate) struct Problem<'a> {
     pub most_shared: u32,
 }
 
+impl Problem<'_> {
+    /// Whether products of f32 go to matrix cores.
+    pub fn takes_tf32(&self) -> bool {
+        self.config.takes_tf32() && matches!(self.architecture.matrix(), Matrix::Mma | Matrix::Wgmma)
+    }
+}
+
 /// Constants of a launch.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
@@ -199,6 +206,7 @@ impl Plan {
             ("THREADS", self.threads),
             ("PRODUCERS", self.producers),
             ("STAGES", self.stages),
+            ("TF32", u32::from(problem.takes_tf32())),
             ("MAPS", u32::try_from(self.maps.len()).unwrap_or(0)),
         ];
         for (name, value) in numbers {
@@ -256,7 +264,7 @@ impl Plan {
         let functions = problem.functions.iter().map(|function| std::ptr::from_ref(*function).addr() as i64);
         let consts = problem.consts.iter().copied();
         let maps = self.mapped.iter().map(|map| map.map_or(-1, |at| at as i64));
-        let stages = std::iter::once(i64::from(self.stages));
+        let stages = [i64::from(self.stages), i64::from(problem.takes_tf32())];
         let constants = steps
             .chain(evens)
             .chain(maps)

@@ -61,6 +61,7 @@ pub(super) fn key(problem: &Problem<'_>, gpu: &'static Gpu) -> Key {
     }
     // Block sizes by the kernel's own list: no key of the config that matters is not in it.
     key.extend(problem.meta.axes.iter().map(|axis| problem.config.get(axis.key).map_or(-1, i64::from)));
+    key.push(i64::from(problem.takes_tf32()));
     for memory in problem.memory {
         key.push((memory.address % ALIGNMENT) as i64);
         key.extend(memory.strides.iter().copied());

@@ -65,6 +65,35 @@ large! {
     large_f16 f16 as f32;
     large_bf16 bf16 as f32;
     large_f32 f32 as f32;
+    large_tf32 f32 as f32;
+}
+
+/// x · w in f32, of which matrix cores may round the operands.
+#[kernel]
+fn tf32_columns<M, N, K>(x: &Tensor<f32, (K, M)>, w: &Tensor<f32, (K, N)>, out: &mut Tensor<f32, (M, N)>) {
+    for (m, n) in tile((M, N)) {
+        let mut acc = zeros::<f32>((m, n));
+        for k in tile(K) {
+            acc += dot(x[(k, m)], w[(k, n)], k);
+        }
+        out[(m, n)] = acc;
+    }
+}
+
+/// Numbers that need no rounding: what matrix cores give is as near as other sums.
+#[test]
+fn products_on_matrix_cores_that_round() {
+    for (m, n, k) in [(150, 200, 328), (33, 17, 21)] {
+        let whole = |seed, shape: &[usize]| {
+            tame::<bf16>(seed, shape, Layout::Dense).cast::<f32>().expect("nobody writes")
+        };
+        let (out, within) = (Tensor::<f32>::zeros((m, n)), Within::Sum(k, 4.0 * k as f64));
+        let context = format!("{m}×{n}×{k}");
+        let (x, w) = (whole(1, &[m, k]), whole(2, &[n, k]));
+        check!(large_tf32(&x, &w) -> out; [within]; "tf32=1", "tf32=1,m=128,n=128,k=32"; context);
+        let (x, w) = (whole(1, &[k, m]), whole(2, &[k, n]));
+        check!(tf32_columns(&x, &w) -> out; [within]; "tf32=1", "tf32=1,m=128,n=128,k=32"; context);
+    }
 }
 
 /// Several blocks along each axis: matrix cores and rings take their whole way.

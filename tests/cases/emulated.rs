@@ -38,7 +38,9 @@ pub fn is_there() -> bool {
 /// Whether this launch is one of those that are emulated.
 pub fn is_taken(unit: &Unit) -> bool {
     static TAKEN: OnceLock<Mutex<HashMap<String, usize>>> = OnceLock::new();
-    let types = unit.text.lines().filter(|line| line.starts_with("typedef") && line.contains(" TYPE_"));
+    let types = unit.text.lines().filter(|line| {
+        line.starts_with("#define TW_TF32") || line.starts_with("typedef") && line.contains(" TYPE_")
+    });
     let kernel = types.fold(unit.kernel.clone(), |name, line| name + line);
     let mut taken = TAKEN.get_or_init(Mutex::default).lock().unwrap();
     let count = taken.entry(kernel).or_default();

@@ -96,6 +96,43 @@ fn kernels_give_what_they_give_on_the_cpu() -> Outcome {
     Ok(())
 }
 
+/// To 10 bits of mantissa, to nearest.
+fn rounded(x: f32) -> f32 {
+    f32::from_bits((x.to_bits() + 0x1000) & !0x1fff)
+}
+
+#[test]
+fn products_of_f32_round_their_operands_only_where_asked() -> Outcome {
+    let name = "products_of_f32_round_their_operands_only_where_asked";
+    if !inside(module_path!(), name, &[]) {
+        return Ok(());
+    }
+    let device = device()?;
+    for (m, n, k) in [(33, 70, 64), (128, 128, 40)] {
+        let wave = |rows: usize, step: f32, round: bool| {
+            let value = move |at: usize| (at as f32 * step).sin();
+            Tensor::<f32>::from_fn((rows, k), move |at| {
+                let value = value(at[0] * k + at[1]);
+                if round { rounded(value) } else { value }
+            })
+        };
+        let (x, w) = (wave(m, 0.7, false), wave(n, 1.3, false));
+        let [mut exact, mut wanted] = [(); 2].map(|()| Tensor::zeros((m, n)));
+        linear(&x, &w, &mut exact)?;
+        linear(&wave(m, 0.7, true), &wave(n, 1.3, true), &mut wanted)?;
+        let [mut plain, mut out] = [Tensor::zeros_on((m, n), &device)?, Tensor::zeros_on((m, n), &device)?];
+        let (x, w) = (x.to(&device)?, w.to(&device)?);
+        linear::with(&Config::new().tf32(), &x, &w, &mut out)?;
+        linear(&x, &w, &mut plain)?;
+        near(&plain, &exact, 1e-5)?;
+        // AMD's matrix cores are not asked.
+        near(&out, if super::PLATFORM == tilewright::Platform::Cuda { &wanted } else { &exact }, 1e-5)?;
+        let apart = wanted.iter()?.zip(exact.iter()?).any(|(a, b)| (a - b).abs() > 1e-4);
+        assert!(apart, "rounding would not show");
+    }
+    Ok(())
+}
+
 #[test]
 fn scalars_and_defaults_arrive() -> Outcome {
     if !inside(module_path!(), "scalars_and_defaults_arrive", &[]) {

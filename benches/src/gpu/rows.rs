@@ -37,16 +37,18 @@ fn random<T: Float>(shape: &[usize], seed: u64, device: &Device) -> Outcome<Tens
 pub fn rows(device: &Device, quick: bool) -> Outcome<Vec<Row>> {
     let mut rows = Vec::new();
     launch(&mut rows, device)?;
-    for (m, n) in if quick { vec![(64, 128)] } else { vec![(4096, 1024), (4096, 4096), (8192, 8192), (32768, 2048)] }
+    for (m, n) in
+        if quick { vec![(64, 128)] } else { vec![(4096, 1024), (4096, 4096), (8192, 8192), (32768, 2048)] }
     {
         memory_bound(&mut rows, device, m, n)?;
     }
     for n in if quick { vec![128] } else { vec![4096, 8192] } {
-        product::<bf16>(&mut rows, device, "bf16", n)?;
+        product::<bf16>(&mut rows, device, "bf16", n, &Config::new())?;
+        product::<f32>(&mut rows, device, "tf32", n, &Config::new().tf32())?;
     }
     let n = if quick { 128 } else { 4096 };
-    product::<f16>(&mut rows, device, "f16", n)?;
-    product::<f32>(&mut rows, device, "f32", n)?;
+    product::<f16>(&mut rows, device, "f16", n, &Config::new())?;
+    product::<f32>(&mut rows, device, "f32", n, &Config::new())?;
     for d in [64, 128] {
         for s in if quick { vec![128] } else { vec![2048, 4096, 8192, 16384] } {
             attention::<false>(&mut rows, device, s, d, quick)?;
@@ -95,8 +97,7 @@ fn memory_bound(rows: &mut Vec<Row>, device: &Device, m: usize, n: usize) -> Out
     add(rows, format!("rms_norm {shape}"), 2 * one, 0.0, move || kernels::rms_norm(&a, &gain, &mut o, 1e-5));
     let (a, mut o) = (x.clone(), out()?);
     add(rows, format!("swiglu {shape}"), 3 * one, 0.0, move || kernels::swiglu(&a, &y, &mut o));
-    let (cosine, sine) =
-        (random::<f32>(&[m, n / 2], 5, device)?, random::<f32>(&[m, n / 2], 6, device)?);
+    let (cosine, sine) = (random::<f32>(&[m, n / 2], 5, device)?, random::<f32>(&[m, n / 2], 6, device)?);
     let (a, mut o) = (x.reshape((m, 2, n / 2))?, Tensor::<bf16>::zeros_on((m, 2, n / 2), device)?);
     add(rows, format!("rope {shape}"), 4 * one, 0.0, move || kernels::rope(&a, &cosine, &sine, &mut o));
     let targets = Tensor::<i32>::from_fn(m, |at| ((at[0] * 7919) % n) as i32).to(device)?;
@@ -107,11 +108,20 @@ fn memory_bound(rows: &mut Vec<Row>, device: &Device, m: usize, n: usize) -> Out
     Ok(())
 }
 
-fn product<T: Float>(rows: &mut Vec<Row>, device: &Device, ty: &str, n: usize) -> Outcome<()> {
+fn product<T: Float>(
+    rows: &mut Vec<Row>,
+    device: &Device,
+    ty: &str,
+    n: usize,
+    config: &Config,
+) -> Outcome<()> {
+    let config = config.clone();
     let (a, b) = (random::<T>(&[n, n], 1, device)?, random::<T>(&[n, n], 2, device)?);
     let mut out = Tensor::<T>::zeros_on((n, n), device)?;
     let (bytes, flops) = (3 * n * n * size_of::<T>(), 2.0 * (n as f64).powi(3));
-    add(rows, format!("matmul {ty} {n}"), bytes, flops, move || kernels::matmul(&a, &b, &mut out));
+    add(rows, format!("matmul {ty} {n}"), bytes, flops, move || {
+        kernels::matmul::with(&config, &a, &b, &mut out)
+    });
     Ok(())
 }
 

@@ -122,6 +122,16 @@ TW_DEVICE void dot(Tile<T, Rs>& acc, const Shared<E1, As>& a, const Shared<E2, B
             dot_threads<Rows, Columns, K>(acc, a, b);
     } else
 #endif
+#if TW_TF32
+    if constexpr (Same<E1, f32>::value && Same<E2, f32>::value && Same<T, f32>::value && K::block % 8 == 0) {
+        if constexpr (is_rows<typename Rows::spread>() && is_columns<typename Columns::spread>())
+            dot_tf32<Rows, Columns, K>(acc, a, b);
+        else if constexpr (is_rows<typename Columns::spread>() && is_columns<typename Rows::spread>())
+            dot_tf32<Columns, Rows, K>(acc, b, a);
+        else
+            dot_threads<Rows, Columns, K>(acc, a, b);
+    } else
+#endif
 #if defined(TW_CUDA)
     if constexpr (IsByte<E1>::value && Same<E1, E2>::value && sizeof(T) == 4 && K::block % 32 == 0 && As::last == K::id && Bs::last == K::id) {
         if constexpr (is_rows<typename Rows::spread>() && is_columns<typename Columns::spread>())

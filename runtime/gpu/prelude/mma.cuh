@@ -151,6 +151,82 @@ TW_DEVICE void dot_mma(Tile<f32, Rs>& acc, const Left& a, const Shared<E, Bs>& b
     }
 }
 
+// --- TF32: floats whose operands are rounded to 10 bits of mantissa; m16n8k8 ---
+
+#if TW_TF32
+#if defined(TW_EMULATED)
+TW_DEVICE u32 tf32_of(u32 x) { return (x & 0x7f800000u) == 0x7f800000u ? x : (x + 0x1000u) & ~0x1fffu; }
+TW_DEVICE void mma_16x8x8(f32 (&d)[4], const Fragment& a, u32 b0, u32 b1) {
+    MmaOperands mine = {{a.x[0], a.x[1], a.x[2], a.x[3]}, {b0, b1}};
+    auto all = simt::gather(mine);
+    int lane = simt::lane();
+    for (int e = 0; e < 4; ++e) {
+        int row = lane / 4 + e / 2 * 8, column = lane % 4 * 2 + e % 2;
+        f32 sum = d[e];
+        for (int k = 0; k < 8; ++k) {
+            u32 x = all[row % 8 * 4 + k % 4].a[row / 8 + k / 4 * 2], y = all[column * 4 + k % 4].b[k / 4];
+            // The hardware takes no notice of the other bits.
+            sum += from_bits(x & ~0x1fffu) * from_bits(y & ~0x1fffu);
+        }
+        d[e] = sum;
+    }
+}
+#else
+TW_DEVICE u32 tf32_of(u32 x) {
+    u32 y;
+    asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(y) : "f"(from_bits(x)));
+    return y;
+}
+TW_DEVICE void mma_16x8x8(f32 (&d)[4], const Fragment& a, u32 b0, u32 b1) {
+    asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+                 : "r"(a.x[0]), "r"(a.x[1]), "r"(a.x[2]), "r"(a.x[3]), "r"(b0), "r"(b1));
+}
+#endif
+
+// Four fragments of 8 rows (or columns) and 4 contracted positions each, rounded: x[j] begins at `free[j]`
+// and k[j]. Where the contracted axis is inner, ldmatrix moves each float as a pair of halves.
+template <bool Inner, class As>
+TW_DEVICE Fragment load_tf32(const Shared<f32, As>& s, const int (&free)[4], const int (&k)[4]) {
+    const int lane = threadIdx.x % 32, q = lane / 8;
+    Fragment f;
+    if constexpr (Inner) f = load_matrices<false>(&s.at((q < 2 ? free[q % 2] : free[2 + q % 2]) + lane % 8, q < 2 ? k[q % 2] : k[2 + q % 2]));
+    else TW_UNROLL for (int j = 0; j < 4; ++j) f.x[j] = bits_of(s.at(k[j] + lane % 4, free[j] + lane / 4));
+    TW_UNROLL for (int j = 0; j < 4; ++j) f.x[j] = tf32_of(f.x[j]);
+    return f;
+}
+
+// acc[rows, columns] += Σ_k a · b. Both have their free axis and k in either order.
+template <class Rows, class Columns, class K, class Rs, class As, class Bs>
+TW_DEVICE void dot_tf32(Tile<f32, Rs>& acc, const Shared<f32, As>& a, const Shared<f32, Bs>& b) {
+    typedef typename Rows::spread S;
+    typedef typename Columns::spread C;
+    const int row0 = S::base(threadIdx.x & ~31u), column0 = C::base(threadIdx.x & ~31u);
+    TW_UNROLL for (int k = 0; k < K::block; k += 8) {
+        Fragment fa[Rows::registers / 2];
+        TW_UNROLL for (int m = 0; m < Rows::registers / 2; ++m) {
+            const int row = row0 + S::offset(2 * m);
+            fa[m] = load_tf32<As::last == K::id>(a, {row, row + 8, row, row + 8}, {k, k, k + 4, k + 4});
+        }
+        // Two column groups of 8 at once.
+        TW_UNROLL for (int n = 0; n < Columns::registers / 4; ++n) {
+            const int column = column0 + C::offset(4 * n), next = column + C::offset(2);
+            const Fragment fb = load_tf32<Bs::last == K::id>(b, {column, column, next, next}, {k, k + 4, k, k + 4});
+            TW_UNROLL for (int m = 0; m < Rows::registers / 2; ++m) {
+                TW_UNROLL for (int half = 0; half < 2; ++half) {
+                    f32 d[4];
+                    TW_UNROLL for (int e = 0; e < 4; ++e)
+                        d[e] = acc[Rs::template pair<Rows>(2 * m + e / 2, 4 * n + 2 * half + e % 2)];
+                    mma_16x8x8(d, fa[m], fb.x[2 * half], fb.x[2 * half + 1]);
+                    TW_UNROLL for (int e = 0; e < 4; ++e)
+                        acc[Rs::template pair<Rows>(2 * m + e / 2, 4 * n + 2 * half + e % 2)] = d[e];
+                }
+            }
+        }
+    }
+}
+#endif
+
 // --- Bytes: m16n8k32, sums wrap ---
 
 template <class E> struct IsByte { static constexpr bool value = Same<E, i8>::value || Same<E, u8>::value; };
