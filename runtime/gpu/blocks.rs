@@ -33,11 +33,14 @@ fn rank(kernel: &Kernel, axis: usize) -> usize {
 /// asked for, else none.
 pub(super) fn cores(problem: &Problem<'_>, dot: &Dot) -> Matrix {
     let [lhs, rhs, result] = [dot.lhs, dot.rhs, dot.result].map(|elem| elem.kind(problem.kinds));
-    match lhs {
-        _ if lhs != rhs || result != Kind::F32 => Matrix::None,
-        Kind::F16 | Kind::Bf16 => problem.architecture.matrix(),
-        Kind::F32 if problem.takes_tf32() => Matrix::Mma,
-        _ => Matrix::None,
+    if lhs != rhs || result != Kind::F32 {
+        Matrix::None
+    } else if matches!(lhs, Kind::F16 | Kind::Bf16) {
+        problem.architecture.matrix()
+    } else if lhs == Kind::F32 && problem.takes_tf32() {
+        Matrix::Mma
+    } else {
+        Matrix::None
     }
 }
 
