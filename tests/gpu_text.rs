@@ -181,7 +181,7 @@ fn every_text_compiles_for_nvidia_without_spills_and_on_tensor_cores() {
         return;
     };
     let nvrtc = Nvrtc::open(&tools);
-    let [products, grouped, bytes, rounded] = [const { AtomicUsize::new(0) }; 4];
+    let [products, grouped, bytes, rounded, stay] = [const { AtomicUsize::new(0) }; 5];
     each(&texts, |path| {
         let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
         let (cubin, log) = nvrtc.compile(&text, &architecture(path))?;
@@ -203,6 +203,7 @@ fn every_text_compiles_for_nvidia_without_spills_and_on_tensor_cores() {
                 return Err("no IMMA in a product of bytes".into());
             }
         }
+        stay.fetch_add(usize::from(text.contains("#define TW_PERSISTENT 1\n")), Ordering::Relaxed);
         if text.contains("#define TW_TF32 1\n") {
             rounded.fetch_add(1, Ordering::Relaxed);
             let file = path.with_extension("cubin");
@@ -232,6 +233,7 @@ fn every_text_compiles_for_nvidia_without_spills_and_on_tensor_cores() {
     });
     assert!(products.into_inner() > 0, "no text has a product of half floats");
     assert!(bytes.into_inner() > 0, "no text has a product of bytes");
+    assert!(stay.into_inner() > 0, "in no text threads stay for further programs");
     assert!(rounded.into_inner() > 0, "no text has a product of f32 on tensor cores");
     assert!(grouped.into_inner() > 0, "no text has a product whose operands the copy engine brings");
 }

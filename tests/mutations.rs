@@ -99,6 +99,10 @@ const fn bug(
 }
 
 const BUGS: &[Bug] = &[
+    // Threads that stay for further programs.
+    bug("product", "sm_90a", "nth < (count); nth += gridDim.x", "nth < gridDim.x; nth += gridDim.x"),
+    bug("product", "sm_90a", "nth += gridDim.x, program = nth)", "nth += gridDim.x)"),
+    bug("product", "sm_90a", "        next_slot = slot;\n", "        next_slot = slot = 0;\n"),
     // Reductions: barriers, partners, ends.
     bug(
         "softmax",
@@ -196,8 +200,8 @@ const BUGS: &[Bug] = &[
     bug(
         "attention",
         "sm_90a",
-        "    wait_copies<0>();\n    fence_async();\n    sync_program();\n",
-        "    wait_copies<0>();\n    sync_program();\n",
+        "        wait_copies<0>();\n        fence_async();\n        sync_program();\n",
+        "        wait_copies<0>();\n        sync_program();\n",
     ),
     // TMA and barriers.
     bug(

@@ -106,7 +106,7 @@ impl Emitter<'_> {
             });
             quote!(#gpu::Copy { tensor: #tensor, index: &[#(#index),*], ring: #ring })
         });
-        let (rings, producer) = (self.rings.len(), self.producer.is_some());
+        let (rings, producer, even) = (self.rings.len(), self.producer.is_some(), self.is_even);
         let sites = self.sites.iter().map(|site| {
             let (tensor, axis) = (site.tensor, site.axis.at());
             quote!(#gpu::Site { tensor: #tensor, axis: #axis })
@@ -133,6 +133,7 @@ impl Emitter<'_> {
                 copies: &[#(#copies),*],
                 rings: #rings,
                 producer: #producer,
+                even: #even,
                 sites: &[#(#sites),*],
                 tensors: &[#(#tensors),*],
                 elements: &[#(#elements),*],

@@ -103,6 +103,8 @@ pub(crate) struct Emitter<'k> {
     pub rings: Vec<AxisId>,
     /// The one of them whose copies a warp of its own makes.
     pub producer: Option<AxisId>,
+    /// Whether its turns are as many in every program: then threads may take one program after the other.
+    pub is_even: bool,
     /// Scalars at the start of the program that hang on arguments alone.
     pub pure_scalars: Vec<ValueId>,
     /// Staged loads whose blocks are declared, and their regions.
@@ -146,6 +148,7 @@ impl<'k> Emitter<'k> {
             copies: Vec::new(),
             rings: Vec::new(),
             producer: None,
+            is_even: false,
             pure_scalars: Vec::new(),
             in_shared: HashMap::new(),
             shared_at: HashMap::new(),

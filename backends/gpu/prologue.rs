@@ -10,52 +10,78 @@ impl Emitter<'_> {
             self.line(super::one_line(said));
         }
         self.line("TW_SHARED(shared);");
-        self.line("unsigned program = blockIdx.x;");
+        self.line("(void)shared;");
+        let place = self.place();
+        if self.is_even {
+            self.prologue_at = self.code.len();
+            self.open_programs();
+            self.line(&place);
+        } else {
+            self.line("unsigned program = blockIdx.x;");
+            self.line(&place);
+            self.prologue_at = self.code.len();
+        }
+    }
+
+    /// Opens the loop over the programs that are one after the other the same threads' work.
+    pub fn open_programs(&mut self) {
+        let counts =
+            self.grid.iter().map(|axis| format!("unsigned(args.{}_programs)", self.names.axis(*axis)));
+        let counts: Vec<String> = counts.collect();
+        self.line(format!("each_program(program, {}) {{", counts.join(" * ")));
+        self.depth += 1;
+    }
+
+    /// The axes at the block of `program`, as text.
+    pub fn place(&self) -> String {
+        let mut lines = Vec::new();
         let grouped = self.grouped();
         if let Some((rows, columns)) = grouped {
             let [m, n] = [rows, columns].map(|axis| self.names.axis(axis));
-            self.line("// Programs that share operands run close together, so that these stay in the cache.");
-            self.line(format!(
+            lines.push(
+                "// Programs that share operands run close together, so that these stay in the cache.".into(),
+            );
+            lines.push(format!(
                 "const Place2 place = grouped(program, args.{m}_programs, args.{n}_programs);"
             ));
             for (name, part) in [(&m, "row"), (&n, "column")] {
-                self.line(format!("Axis_{name} {name};"));
-                self.line(format!(
+                lines.push(format!("Axis_{name} {name};"));
+                lines.push(format!(
                     "{name}.at(args.{name}_first + place.{part} * Axis_{name}::step, args.{name}_last);"
                 ));
             }
-            self.line(format!("program /= unsigned(args.{m}_programs) * unsigned(args.{n}_programs);"));
+            lines.push(format!("program /= unsigned(args.{m}_programs) * unsigned(args.{n}_programs);"));
         }
         let skipped = if grouped.is_some() { 2 } else { 0 };
         for axis in self.grid.iter().rev().skip(skipped) {
             let name = self.names.axis(*axis);
             let index = format!("int(program % unsigned(args.{name}_programs))");
             if self.is_blocked(*axis) {
-                self.line(format!("Axis_{name} {name};"));
-                self.line(format!(
+                lines.push(format!("Axis_{name} {name};"));
+                lines.push(format!(
                     "{name}.at(args.{name}_first + {index} * Axis_{name}::step, args.{name}_last);"
                 ));
             } else {
-                self.line(format!("const int {name} = args.{name}_first + {index};"));
+                lines.push(format!("const int {name} = args.{name}_first + {index};"));
             }
-            self.line(format!("program /= unsigned(args.{name}_programs);"));
+            lines.push(format!("program /= unsigned(args.{name}_programs);"));
         }
         for (axis, info) in self.kernel.axes.iter() {
             let name = self.names.axis(axis);
             match info.kind {
                 AxisKind::Whole { dim } => {
                     let length = self.names.dim(dim);
-                    self.line(format!("Axis_{name} {name};"));
-                    self.line(format!("{name}.at(0, args.{length});"));
+                    lines.push(format!("Axis_{name} {name};"));
+                    lines.push(format!("{name}.at(0, args.{length});"));
                 }
                 AxisKind::Tile { .. } if !self.grid.contains(&axis) => {
-                    self.line(format!("Axis_{name} {name};"))
+                    lines.push(format!("Axis_{name} {name};"));
                 }
                 AxisKind::Tile { .. } | AxisKind::Each { .. } | AxisKind::Unroll { .. } => {}
             }
         }
-        self.line("(void)program;");
-        self.line("(void)shared;");
+        lines.push("(void)program;".into());
+        lines.join("\n")
     }
 
     /// The last two axes of the grid, if they are the rows and columns of a product.

@@ -98,6 +98,22 @@ impl Emitter<'_> {
         None
     }
 
+    /// Whether that loop has as many turns in every program.
+    pub fn is_even(&self) -> bool {
+        self.producer
+            .is_some_and(|axis| bounds(self.kernel, axis).iter().all(|bound| self.is_the_same(*bound)))
+    }
+
+    /// Whether a scalar is the same for all programs.
+    fn is_the_same(&self, value: ValueId) -> bool {
+        let of_grid = matches!(
+            &self.kernel.values[value].op,
+            Op::AxisIndex(axis) | Op::AxisBegin(axis) | Op::AxisEnd(axis) | Op::AxisLen(axis)
+                if self.grid.contains(axis)
+        );
+        !of_grid && operands(self.kernel, value).iter().all(|of| self.is_the_same(*of))
+    }
+
     fn all_rings(&self, block: &Block, rings: &mut Vec<RingPlan>) {
         for stmt in block {
             match stmt {
@@ -220,6 +236,10 @@ impl Emitter<'_> {
         self.line("if (threadIdx.x >= TW_THREADS) {");
         self.depth = 2;
         self.line("few_registers();");
+        if self.is_even {
+            self.open_programs();
+            self.line(self.place());
+        }
         for value in self.pure_scalars.clone() {
             let (elem, name) = (self.names.elem(self.elem(value)), self.names.value(value));
             let expression = self.compute(value, None);
@@ -233,6 +253,10 @@ impl Emitter<'_> {
         self.line(format!("const int {name}_first = {first}, {name}_last = {last};"));
         self.line(fetch);
         self.line(format!("{name}_ring.produce({name}_fetch, {name}_first, {name}_last);"));
+        if self.is_even {
+            self.depth = 2;
+            self.line("}");
+        }
         self.line("return;");
         self.depth = 1;
         self.line("}");

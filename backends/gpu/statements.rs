@@ -23,10 +23,15 @@ impl Emitter<'_> {
     pub fn program(&mut self, body: &Block) -> Result<(), Refusal> {
         self.count_uses(body);
         self.producer = self.producer_loop(body);
+        self.is_even = self.is_even();
         self.prologue();
-        self.prologue_at = self.code.len();
         self.declare_variables();
-        self.block(body)
+        self.block(body)?;
+        if self.is_even {
+            self.depth -= 1;
+            self.line("}");
+        }
+        Ok(())
     }
 
     /// Counts the uses of all values that a statement with an effect needs.

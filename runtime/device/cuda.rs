@@ -41,6 +41,7 @@ pub(super) struct Calls {
 
 /// Attributes of a device, by the driver's numbers.
 const SHARED_MEMORY_WITH_OPT_IN: c_int = 97;
+const MULTIPROCESSORS: c_int = 16;
 const CAPABILITY_MAJOR: c_int = 75;
 const CAPABILITY_MINOR: c_int = 76;
 /// Element types of a tensor map.
@@ -85,6 +86,7 @@ impl Calls {
             context,
             architecture: Architecture::cuda(capability),
             most_shared: attribute(SHARED_MEMORY_WITH_OPT_IN)?,
+            multiprocessors: attribute(MULTIPROCESSORS)?,
         })
     }
 

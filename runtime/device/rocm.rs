@@ -63,7 +63,8 @@ impl Calls {
         // A figure that no device has is a layout that we do not know.
         let known = u32::try_from(shared).ok().filter(|shared| (16 << 10..=1 << 20).contains(shared));
         let most_shared = known.unwrap_or_else(|| architecture.most_shared());
-        Ok(Opened { context: std::ptr::null_mut(), architecture, most_shared })
+        // No text for AMD asks how many there are.
+        Ok(Opened { context: std::ptr::null_mut(), architecture, most_shared, multiprocessors: 1 })
     }
 
     /// Makes the device current for this thread.

@@ -245,8 +245,9 @@ pub(super) fn fragments(problem: &Problem<'_>, roles: &[Role], widths: &[u32]) -
         // Groups of four warps have 64 rows; a second group more rows, or other columns.
         Matrix::Wgmma if rows >= 2 => (rows.min(3), u32::from(rows == 2 && columns >= 4 && !reduces(kernel))),
         Matrix::Mma | Matrix::Wgmma | Matrix::Mfma | Matrix::Wmma { .. } | Matrix::None => {
-            // About 64 accumulators a thread, in four or eight warps.
-            let warps = (rows + columns + 8).saturating_sub(lane_bits + 6).clamp(2, 3).min(rows + columns);
+            // About 64 accumulators a thread, in four or eight warps; RDNA spills where there are 128.
+            let most = if matches!(matrix, Matrix::Wmma { .. }) { 4 } else { 3 };
+            let warps = (rows + columns + 8).saturating_sub(lane_bits + 6).clamp(2, most).min(rows + columns);
             // Where rows are reduced, a row that stays in one warp is reduced without shared memory.
             let of_rows = if reduces(kernel) { warps.min(rows) } else { warps.div_ceil(2).min(rows) };
             (of_rows, (warps - of_rows).min(columns))

@@ -27,6 +27,8 @@ pub struct Kernel {
     pub rings: usize,
     /// Whether a warp of its own can make all those copies.
     pub producer: bool,
+    /// Whether those are as many in every program.
+    pub even: bool,
     /// Accesses that may move vectors.
     pub sites: &'static [Site],
     /// Element types of the tensors.

@@ -16,6 +16,8 @@ use crate::launch::{Argument, Meta, View};
 /// Of an encoded tensor map.
 const TENSOR_MAP_BYTES: usize = 128;
 const TENSOR_MAP_ALIGN: usize = 64;
+/// Of the devices that recorded launches are for: an H100's.
+const RECORDED_MULTIPROCESSORS: u32 = 132;
 
 /// A launch whose arguments are being collected.
 pub struct Run<'l> {
@@ -125,11 +127,15 @@ impl Run<'_> {
                 Destination::Record(architecture) => architecture.most_shared(),
                 Destination::Gpu(gpu) | Destination::Capture(gpu) => gpu.most_shared(),
             },
+            multiprocessors: match self.target {
+                Destination::Record(_) => RECORDED_MULTIPROCESSORS,
+                Destination::Gpu(gpu) | Destination::Capture(gpu) => gpu.multiprocessors(),
+            },
         };
         match self.target {
             Destination::Record(architecture) => {
                 let plan = Plan::new(&problem)?;
-                let (bytes, programs) = self.arguments(&plan, ranges)?;
+                let (bytes, programs) = self.arguments(&plan, &problem)?;
                 record::keep(record::Unit {
                     kernel: self.kernel.name.to_string(),
                     architecture,
@@ -173,7 +179,7 @@ impl Run<'_> {
             }
         };
         let plan = &recipe.plan;
-        let (mut bytes, programs) = self.arguments(plan, problem.ranges)?;
+        let (mut bytes, programs) = self.arguments(plan, problem)?;
         let maps_at = bytes.0.len() - TENSOR_MAP_BYTES * plan.maps.len();
         for (copy, at) in self.kernel.copies.iter().zip(plan.mapped()) {
             let Some(at) = at else { continue };
@@ -185,13 +191,13 @@ impl Run<'_> {
         Ok((recipe, programs, bytes))
     }
 
-    /// The argument block, with room for tensor maps at its end, and how many programs there are.
-    fn arguments(&self, plan: &Plan, ranges: &[(i32, i32)]) -> Result<(Bytes, u32), Error> {
+    /// The argument block, with room for tensor maps at its end, and how many programs are launched.
+    fn arguments(&self, plan: &Plan, problem: &Problem<'_>) -> Result<(Bytes, u32), Error> {
         let mut programs = 1i64;
         let mut bytes = Bytes::default();
         bytes.put(&[0; 8]);
         bytes.put(&[0; 4]);
-        for (axis, (first, last)) in self.kernel.grid.iter().zip(ranges) {
+        for (axis, (first, last)) in self.kernel.grid.iter().zip(problem.ranges) {
             let count = plan.programs(*axis, *first, *last);
             programs = programs.saturating_mul(count);
             for value in [*first, *last, i32::try_from(count).unwrap_or(i32::MAX)] {
@@ -223,6 +229,6 @@ impl Run<'_> {
         let Some(programs) = u32::try_from(programs).ok().filter(|_| fits) else {
             return Err(LaunchError::TooManyPrograms { kernel: self.meta.kernel, programs }.into());
         };
-        Ok((bytes, programs))
+        Ok((bytes, if plan.persistent { programs.min(problem.multiprocessors) } else { programs }))
     }
 }

@@ -37,6 +37,8 @@ pub(crate) struct Problem<'a> {
     pub has_maps: bool,
     /// Shared memory that a program may have, in bytes.
     pub most_shared: u32,
+    /// Multiprocessors of the device.
+    pub multiprocessors: u32,
 }
 
 impl Problem<'_> {
@@ -56,6 +58,8 @@ pub(crate) struct Plan {
     threads: u32,
     /// Threads that only copy.
     producers: u32,
+    /// Whether programs' threads stay for further programs.
+    pub persistent: bool,
     /// Turns of a loop that are under way at once.
     stages: u32,
     /// Of each operand that is copied ahead: its place among `maps`.
@@ -148,6 +152,7 @@ impl Plan {
             spreads,
             threads,
             producers: 0,
+            persistent: false,
             stages,
             mapped: vec![None; kernel.copies.len()],
             maps: Vec::new(),
@@ -178,6 +183,8 @@ impl Plan {
         }
         if kernel.producer && self.maps.len() == kernel.copies.len() {
             self.producers = PRODUCERS;
+            // These take all registers of a multiprocessor; smaller ones share it.
+            self.persistent = kernel.even && self.threads == 2 * PRODUCERS;
         }
     }
 
@@ -205,6 +212,7 @@ impl Plan {
         let numbers = [
             ("THREADS", self.threads),
             ("PRODUCERS", self.producers),
+            ("PERSISTENT", u32::from(self.persistent)),
             ("STAGES", self.stages),
             ("TF32", u32::from(problem.takes_tf32())),
             ("MAPS", u32::try_from(self.maps.len()).unwrap_or(0)),

@@ -96,6 +96,27 @@ fn products_on_matrix_cores_that_round() {
     }
 }
 
+/// Blocks as large as those of large problems: on the H100 threads stay for one program after the other.
+#[kernel]
+fn pinned<M, N, K>(x: &Tensor<f16, (M, K)>, w: &Tensor<f16, (K, N)>, out: &mut Tensor<f16, (M, N)>) {
+    for (m, n) in (tile(M).block(128), tile(N).block(256)) {
+        let mut acc = zeros::<f32>((m, n));
+        for k in tile(K) {
+            acc += dot(x[(m, k)], w[(k, n)], k);
+        }
+        out[(m, n)] = acc.cast();
+    }
+}
+
+#[test]
+fn products_of_large_blocks() {
+    let (m, n, k) = (300, 520, 200);
+    let x = tame::<f16>(1, &[m, k], Layout::Dense);
+    let w = tame::<f16>(2, &[k, n], Layout::Dense);
+    let out = Tensor::<f16>::zeros((m, n));
+    check!(pinned(&x, &w) -> out; [Within::Sum(k, 4.0 * k as f64)]; ; format!("{m}×{n}×{k}"));
+}
+
 /// Several blocks along each axis: matrix cores and rings take their whole way.
 #[test]
 fn products_over_several_blocks() {

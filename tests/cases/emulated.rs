@@ -53,6 +53,11 @@ pub fn is_taken(unit: &Unit) -> bool {
     true
 }
 
+/// Whether threads stay for one program after the other.
+pub fn stays(unit: &Unit) -> bool {
+    unit.text.contains("#define TW_PERSISTENT 1\n")
+}
+
 /// Keeps the text for tests/gpu_text.rs: in the folder `TILEWRIGHT_TEXTS`.
 pub fn keep(unit: &Unit) {
     let Some(folder) = std::env::var_os("TILEWRIGHT_TEXTS") else { return };
@@ -159,10 +164,12 @@ pub fn launch(unit: &Unit) -> Result<[i64; 5], String> {
             (&raw mut length).cast(),
             null_mut(),
         ];
+        // Where threads stay for further programs, let there be some.
+        let stay = stays(unit);
         if unit.programs > 0 {
             let result = run(
                 function,
-                unit.programs,
+                if stay { unit.programs.min(3) } else { unit.programs },
                 1,
                 1,
                 unit.threads,

@@ -32,6 +32,7 @@ extern "C" __global__ void __launch_bounds__(TW_THREADS + TW_PRODUCERS, 1)
 attention(const __grid_constant__ Arguments args) {
     // for (b, h, s) in (each(B), each(H), tile(S))
     TW_SHARED(shared);
+    (void)shared;
     unsigned program = blockIdx.x;
     Axis_s s;
     s.at(args.s_first + int(program % unsigned(args.s_programs)) * Axis_s::step, args.s_last);
@@ -44,7 +45,6 @@ attention(const __grid_constant__ Arguments args) {
     D.at(0, args.dim_D);
     Axis_t t;
     (void)program;
-    (void)shared;
     Ring<Axis_t, TW_BULK_0> t_ring(shared + TW_AT_2);
     #if TW_PRODUCERS
     if (threadIdx.x >= TW_THREADS) {

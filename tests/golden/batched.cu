@@ -24,6 +24,7 @@ extern "C" __global__ void __launch_bounds__(TW_THREADS + TW_PRODUCERS)
 batched(const __grid_constant__ Arguments args) {
     // for (b, m, n) in (tile(B), tile(M), tile(N))
     TW_SHARED(shared);
+    (void)shared;
     unsigned program = blockIdx.x;
     Axis_n n;
     n.at(args.n_first + int(program % unsigned(args.n_programs)) * Axis_n::step, args.n_last);
@@ -37,7 +38,6 @@ batched(const __grid_constant__ Arguments args) {
     Axis_K K;
     K.at(0, args.dim_K);
     (void)program;
-    (void)shared;
     Tile<f32, Axes_b_m_n> v5;
     each(Axes_b_m_n, i) v5[i] = 0;
     sync_program();

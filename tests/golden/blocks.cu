@@ -19,13 +19,13 @@ extern "C" __global__ void __launch_bounds__(TW_THREADS + TW_PRODUCERS)
 blocks(const __grid_constant__ Arguments args) {
     // for m in tile(M)
     TW_SHARED(shared);
+    (void)shared;
     unsigned program = blockIdx.x;
     Axis_m m;
     m.at(args.m_first + int(program % unsigned(args.m_programs)) * Axis_m::step, args.m_last);
     program /= unsigned(args.m_programs);
     Axis_n n;
     (void)program;
-    (void)shared;
     Tile<f32, Axes_m> sum;
     Tile<f32, Axes_m> peak;
     each(Axes_m, i) {

@@ -22,6 +22,7 @@ extern "C" __global__ void __launch_bounds__(TW_THREADS + TW_PRODUCERS)
 columns(const __grid_constant__ Arguments args) {
     // for n in tile(N)
     TW_SHARED(shared);
+    (void)shared;
     unsigned program = blockIdx.x;
     Axis_n n;
     n.at(args.n_first + int(program % unsigned(args.n_programs)) * Axis_n::step, args.n_last);
@@ -29,7 +30,6 @@ columns(const __grid_constant__ Arguments args) {
     Axis_M M;
     M.at(0, args.dim_M);
     (void)program;
-    (void)shared;
     // let column = x[(.., n)];
     Tile<f32, Axes_M_n> column;
     load<TW_VECTOR_0>(true, column, args.arg_x.data, cast<f32>(0.0f), along(args.arg_x.stride[0], M), along(args.arg_x.stride[1], n));

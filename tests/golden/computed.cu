@@ -25,6 +25,7 @@ extern "C" __global__ void __launch_bounds__(TW_THREADS + TW_PRODUCERS, 1)
 computed(const __grid_constant__ Arguments args) {
     // for (m, n) in tile((M, N))
     TW_SHARED(shared);
+    (void)shared;
     unsigned program = blockIdx.x;
     // Programs that share operands run close together, so that these stay in the cache.
     const Place2 place = grouped(program, args.m_programs, args.n_programs);
@@ -35,7 +36,6 @@ computed(const __grid_constant__ Arguments args) {
     program /= unsigned(args.m_programs) * unsigned(args.n_programs);
     Axis_k k;
     (void)program;
-    (void)shared;
     Tile<f32, Axes_m_n> acc;
     each(Axes_m_n, i) {
         const f32 v1 = 0e0f;

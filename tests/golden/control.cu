@@ -21,6 +21,7 @@ extern "C" __global__ void __launch_bounds__(TW_THREADS + TW_PRODUCERS)
 control(const __grid_constant__ Arguments args) {
     // for b in each(B)
     TW_SHARED(shared);
+    (void)shared;
     unsigned program = blockIdx.x;
     const int b = args.b_first + int(program % unsigned(args.b_programs));
     program /= unsigned(args.b_programs);
@@ -28,7 +29,6 @@ control(const __grid_constant__ Arguments args) {
     N.at(0, args.dim_N);
     Axis_m m;
     (void)program;
-    (void)shared;
     Tile<f32, Axes_N> acc;
     Tile<f32, Axes_N> tail;
     const i32 v9 = args.arg_lengths.data[args.arg_lengths.stride[0] * i64(b)];

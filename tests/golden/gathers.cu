@@ -24,6 +24,7 @@ extern "C" __global__ void __launch_bounds__(TW_THREADS + TW_PRODUCERS)
 gathers(const __grid_constant__ Arguments args) {
     // for m in tile(M)
     TW_SHARED(shared);
+    (void)shared;
     unsigned program = blockIdx.x;
     Axis_m m;
     m.at(args.m_first + int(program % unsigned(args.m_programs)) * Axis_m::step, args.m_last);
@@ -31,7 +32,6 @@ gathers(const __grid_constant__ Arguments args) {
     Axis_D D;
     D.at(0, args.dim_D);
     (void)program;
-    (void)shared;
     Tile<i32, Axes_m> v0;
     load<TW_VECTOR_0>(true, v0, args.arg_ids.data, cast<i32>(0.0f), along(args.arg_ids.stride[0], m));
     Tile<f32, Axes_m_D> v1;

@@ -19,6 +19,7 @@ extern "C" __global__ void __launch_bounds__(TW_THREADS + TW_PRODUCERS)
 moved(const __grid_constant__ Arguments args) {
     // for (m, n) in tile((M, N))
     TW_SHARED(shared);
+    (void)shared;
     unsigned program = blockIdx.x;
     Axis_n n;
     n.at(args.n_first + int(program % unsigned(args.n_programs)) * Axis_n::step, args.n_last);
@@ -27,7 +28,6 @@ moved(const __grid_constant__ Arguments args) {
     m.at(args.m_first + int(program % unsigned(args.m_programs)) * Axis_m::step, args.m_last);
     program /= unsigned(args.m_programs);
     (void)program;
-    (void)shared;
     Tile<TYPE_T, Axes_m_n> v0;
     load<TW_VECTOR_0>(true, v0, args.arg_x.data, cast<TYPE_T>(0.0f), along(args.arg_x.stride[0], m), along(args.arg_x.stride[1], n));
     sync_program();

@@ -20,6 +20,7 @@ extern "C" __global__ void __launch_bounds__(TW_THREADS + TW_PRODUCERS)
 pooling(const __grid_constant__ Arguments args) {
     // for b in each(B)
     TW_SHARED(shared);
+    (void)shared;
     unsigned program = blockIdx.x;
     const int b = args.b_first + int(program % unsigned(args.b_programs));
     program /= unsigned(args.b_programs);
@@ -27,7 +28,6 @@ pooling(const __grid_constant__ Arguments args) {
     D.at(0, args.dim_D);
     Axis_t t;
     (void)program;
-    (void)shared;
     Tile<f32, Axes_D> acc;
     const i32 v7 = args.arg_lengths.data[args.arg_lengths.stride[0] * i64(b)];
     each(Axes_D, i) {

@@ -20,6 +20,7 @@ extern "C" __global__ void __launch_bounds__(TW_THREADS + TW_PRODUCERS)
 rms_norm(const __grid_constant__ Arguments args) {
     // for m in tile(M)
     TW_SHARED(shared);
+    (void)shared;
     unsigned program = blockIdx.x;
     Axis_m m;
     m.at(args.m_first + int(program % unsigned(args.m_programs)) * Axis_m::step, args.m_last);
@@ -27,7 +28,6 @@ rms_norm(const __grid_constant__ Arguments args) {
     Axis_N N;
     N.at(0, args.dim_N);
     (void)program;
-    (void)shared;
     // let row = x[(m, ..)];
     Tile<TYPE_T, Axes_m_N> row;
     load<TW_VECTOR_0>(true, row, args.arg_x.data, cast<TYPE_T>(0.0f), along(args.arg_x.stride[0], m), along(args.arg_x.stride[1], N));

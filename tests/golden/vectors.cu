@@ -21,6 +21,7 @@ extern "C" __global__ void __launch_bounds__(TW_THREADS + TW_PRODUCERS)
 vectors(const __grid_constant__ Arguments args) {
     // for m in tile(M)
     TW_SHARED(shared);
+    (void)shared;
     unsigned program = blockIdx.x;
     Axis_m m;
     m.at(args.m_first + int(program % unsigned(args.m_programs)) * Axis_m::step, args.m_last);
@@ -28,7 +29,6 @@ vectors(const __grid_constant__ Arguments args) {
     Axis_K K;
     K.at(0, args.dim_K);
     (void)program;
-    (void)shared;
     Tile<f32, Axes_m_K> v3;
     load<TW_VECTOR_0>(true, v3, args.arg_x.data, cast<f32>(0.0f), along(args.arg_x.stride[0], m), along(args.arg_x.stride[1], K));
     Tile<f32, Axes_K> v4;

@@ -20,13 +20,13 @@ extern "C" __global__ void __launch_bounds__(TW_THREADS + TW_PRODUCERS)
 windows(const __grid_constant__ Arguments args) {
     // for m in tile(M)
     TW_SHARED(shared);
+    (void)shared;
     unsigned program = blockIdx.x;
     Axis_m m;
     m.at(args.m_first + int(program % unsigned(args.m_programs)) * Axis_m::step, args.m_last);
     program /= unsigned(args.m_programs);
     Axis_n n;
     (void)program;
-    (void)shared;
     // for n in tile(N)
     const int n_first = 0, n_last = args.dim_N;
     for (int n_at = n_first; n_at < n_last; n_at += Axis_n::step) {

@@ -96,6 +96,25 @@ fn kernels_give_what_they_give_on_the_cpu() -> Outcome {
     Ok(())
 }
 
+#[test]
+fn threads_that_stay_compute_all_programs() -> Outcome {
+    let variables = [("TW_EMULATOR_ARCH", "90"), ("TW_EMULATOR_MULTIPROCESSORS", "4")];
+    if !inside(module_path!(), "threads_that_stay_compute_all_programs", &variables) {
+        return Ok(());
+    }
+    let device = device()?;
+    let wave = |rows: usize, step: f32| {
+        Tensor::<f32>::from_fn((rows, 200), |at| ((at[0] * 200 + at[1]) as f32 * step).sin()).cast::<bf16>()
+    };
+    let (x, w) = (wave(300, 0.7)?, wave(520, 1.3)?);
+    let (mut here, mut there) = (Tensor::zeros((300, 520)), Tensor::zeros_on((300, 520), &device)?);
+    linear(&x, &w, &mut here)?;
+    // AMD's shared memory has no room for such blocks.
+    let blocks = if super::PLATFORM == tilewright::Platform::Cuda { "m=128,n=256,k=64" } else { "" };
+    linear::with(&blocks.parse()?, &x.to(&device)?, &w.to(&device)?, &mut there)?;
+    near(&there, &here, 0.1)
+}
+
 /// To 10 bits of mantissa, to nearest.
 fn rounded(x: f32) -> f32 {
     f32::from_bits((x.to_bits() + 0x1000) & !0x1fff)

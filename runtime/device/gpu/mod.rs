@@ -43,6 +43,7 @@ pub(crate) struct Gpu {
     name: String,
     architecture: Architecture,
     most_shared: u32,
+    multiprocessors: u32,
     /// Whether memory can be had in the order of the stream.
     has_pool: bool,
     /// For large copies; none until the first.
@@ -62,6 +63,8 @@ pub(super) struct Opened {
     pub architecture: Architecture,
     /// Shared memory that a program may have, in bytes.
     pub most_shared: u32,
+    /// Multiprocessors.
+    pub multiprocessors: u32,
 }
 
 /// A handle of the driver, which any thread may use.
@@ -133,6 +136,7 @@ impl Gpu {
             name: name.iter().take_while(|c| **c != 0).map(|c| *c as u8 as char).collect(),
             architecture: opened.architecture,
             most_shared: opened.most_shared,
+            multiprocessors: opened.multiprocessors,
             has_pool: true,
             staging: Mutex::default(),
             preloaded: Mutex::default(),
@@ -170,6 +174,11 @@ impl Gpu {
     /// Shared memory that a program may have.
     pub fn most_shared(&self) -> u32 {
         self.most_shared
+    }
+
+    /// Multiprocessors, at least 1.
+    pub fn multiprocessors(&self) -> u32 {
+        self.multiprocessors.max(1)
     }
 
     /// What kernels are compiled for.

@@ -132,6 +132,13 @@ template <class As> TW_DEVICE bool is_owner() {
     return (threadIdx.x & (TW_THREADS - 1u) & ~As::threads) == 0;
 }
 
+#if TW_PERSISTENT
+// Threads stay for one program after the other: copies for the next begin while this one's result is stored.
+#define each_program(program, count) for (unsigned nth = blockIdx.x, program = nth; nth < (count); nth += gridDim.x, program = nth)
+#else
+#define each_program(program, count) if (unsigned program = blockIdx.x; true)
+#endif
+
 // The block of a matrix that a program computes.
 struct Place2 {
     int row, column;
