@@ -110,7 +110,7 @@ impl Emitter<'_> {
         let launch = quote!(unsafe {
             // SAFETY: the tensor is locked by the launch, and all its elements are readable.
             #private::cpu::pack::<#element>(
-                launch.isa(),
+                (launch.isa(), launch.threads()?),
                 #private::cpu::Side { ptr: #view.ptr.cast_const(), free: #view.strides[#free], contracted: #view.strides[#contracted] },
                 &[#(#batches),*],
                 (#view.dims[#free] as usize, #view.dims[#contracted] as usize),

@@ -87,13 +87,26 @@ impl Emitter<'_> {
         let private = &self.private;
         let info = &self.kernel.axes[axis];
         if uses.columns.contains(&axis) {
-            return quote!(#private::cpu::columns(launch.isa()));
+            // A loop over columns keeps what it carries: the fewer turns the better.
+            return match info.kind.dim().filter(|_| info.grid) {
+                Some(dim) => {
+                    let dim = names::dim(dim);
+                    quote!(#private::cpu::columns(launch.isa(), #dim))
+                }
+                None => quote!(384),
+            };
         }
         if uses.contracted.contains(&axis) {
             return quote!(512);
         }
         if uses.rows.contains(&axis) {
-            return quote!(96);
+            return match info.kind.dim() {
+                Some(dim) => {
+                    let dim = names::dim(dim);
+                    quote!(#private::cpu::rows(#dim))
+                }
+                None => quote!(96),
+            };
         }
         if uses.lanes.contains(&axis) {
             return quote!(4096);

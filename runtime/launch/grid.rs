@@ -41,6 +41,27 @@ pub struct Program<'a> {
     pub faults: &'a Faults,
 }
 
+/// `work` for `0 .. count`, on at most `threads` threads.
+///
+/// # Panics
+/// `work` does.
+pub(crate) fn for_each<W: Fn(usize) + Sync>(threads: usize, count: usize, work: &W) {
+    /// # Safety
+    /// None is asked for; programs are unsafe in general.
+    unsafe fn program<W: Fn(usize)>(work: &W, program: &mut Program<'_>) {
+        work(program.begin[0] as usize);
+    }
+    let Ok(end) = i32::try_from(count) else {
+        (0..count).for_each(work);
+        return;
+    };
+    let grid = [GridAxis { begin: 0, end, block: 1 }];
+    let faults = Faults::new();
+    let job = Job { args: work, program: program::<W>, grid: &grid, workspace_bytes: 0, faults: &faults };
+    // SAFETY: `program` asks for nothing.
+    unsafe { job.run(threads) }
+}
+
 /// All programs of a launch.
 pub(super) struct Job<'a, A> {
     pub args: &'a A,

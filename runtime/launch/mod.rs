@@ -17,6 +17,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 pub use faults::Faults;
+pub(crate) use grid::for_each;
 pub use grid::{GridAxis, Program};
 pub use meta::{AxisMeta, Meta, TensorMeta, View};
 

@@ -44,9 +44,48 @@ pub fn per_program(elements: usize, row: &[i32]) -> i32 {
     (elements / row).clamp(1, 1 << 20) as i32
 }
 
-/// Columns of a block of a matrix product: whole panels.
+/// Rows of a block of a matrix product: what stays in the second-level cache with a block of columns.
+const ROWS: i32 = 144;
+/// Columns of a block, about.
+const COLUMNS: i32 = 288;
+/// Along each axis, blocks are as many if they are not short: several threads then have work.
+const FEW: (i32, i32) = (2, 4);
+
+/// Rows of a block of a matrix product over `length` rows: blocks of about the same size.
 #[must_use]
-pub fn columns(isa: crate::simd::InstructionSet) -> i32 {
-    let width = crate::simd::dot::panel_width(isa);
-    (256usize.next_multiple_of(width)) as i32
+pub fn rows(length: i32) -> i32 {
+    even(length, ROWS, FEW.0.min(length / 32))
+}
+
+/// Columns of a block of a matrix product over `length` columns: blocks of about the same size, of whole
+/// panels.
+#[must_use]
+pub fn columns(isa: crate::simd::InstructionSet, length: i32) -> i32 {
+    let panel = crate::simd::dot::panel_width(isa, length.max(0) as usize) as i32;
+    even(length, COLUMNS, FEW.1.min(length / 96)).saturating_add(panel - 1) / panel * panel
+}
+
+/// The length over a number of blocks of at most `most`, of which there are at least `few`.
+fn even(length: i32, most: i32, few: i32) -> i32 {
+    let blocks = (length.max(1) as u32).div_ceil(most as u32).max(few.max(1) as u32);
+    (length.max(1) as u32).div_ceil(blocks) as i32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::InstructionSet;
+
+    #[test]
+    fn blocks_of_products_are_even_and_of_whole_panels() {
+        assert_eq!([0, 1, 12, 64, 100, 256, 300, 1024].map(rows), [1, 1, 12, 32, 50, 128, 100, 128]);
+        for isa in [InstructionSet::Scalar, InstructionSet::Avx2, InstructionSet::Avx512] {
+            for length in [0, 1, 30, 64, 96, 256, 384, 1000, 1024, 4096, i32::MAX] {
+                let (block, panel) =
+                    (columns(isa, length), crate::simd::dot::panel_width(isa, length as usize));
+                assert!(block > 0 && block as usize % panel == 0, "{isa:?} {length}: {block}");
+                assert!(block <= COLUMNS + panel as i32 || length <= block, "{isa:?} {length}: {block}");
+            }
+        }
+    }
 }

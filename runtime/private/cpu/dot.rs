@@ -1,10 +1,9 @@
 //! Matrix products of generated code: what a `dot` becomes.
 
 use crate::element::Element;
+use crate::launch::for_each;
 use crate::simd::InstructionSet;
-use crate::simd::dot::{
-    Operand, Packed, Scratch, Strided, dot_f32, dot_f64, dot_i32, dot_i64, dot_u32, panel_width,
-};
+use crate::simd::dot::{Operand, Packed, Scratch, Strided, dot_f32, dot_f64, dot_i32, dot_i64, dot_u32};
 use std::cell::RefCell;
 
 /// An operand in memory: element `(free, contracted)` is at `ptr + free * f + contracted * c`.
@@ -73,7 +72,7 @@ impl Sum for f32 {
         scratch: &mut Scratch,
     ) {
         let tile = packed.and_then(|side| {
-            let packed = side.packed.filter(|_| k > 0 && side.column.is_multiple_of(panel_width(isa)))?;
+            let packed = side.packed.filter(|_| k > 0)?;
             Some(packed.tile(side.batch, side.column, side.depth))
         });
         let rhs = tile.map_or(Operand::Strided(rhs), Operand::from);
@@ -138,13 +137,13 @@ pub unsafe fn dot<L: Element, R: Element, C: Sum>(
     });
 }
 
-/// Packs a right operand for all programs, if it is read by more than one block of rows.
+/// Packs a right operand for all programs, on so many threads, if it is read by more than one block of rows.
 ///
 /// # Safety
 /// `rhs` and its batches are readable for as long as the result lives; the processor has `isa`.
 #[must_use]
 pub unsafe fn pack<E: Element>(
-    isa: InstructionSet,
+    (isa, threads): (InstructionSet, usize),
     rhs: Side<E>,
     batches: &[(usize, isize)],
     (columns, depth): (usize, usize),
@@ -158,5 +157,9 @@ pub unsafe fn pack<E: Element>(
         return None;
     }
     // SAFETY: promised by the caller.
-    Some(unsafe { Packed::pack(isa, rhs.strided(), batches, columns, depth) })
+    Some(unsafe {
+        Packed::pack(isa, rhs.strided(), batches, columns, depth, |count, work| {
+            for_each(threads, count, &work);
+        })
+    })
 }

@@ -1,4 +1,4 @@
-//! Products with AVX-512: 14 rows by 2 registers.
+//! Products with AVX-512: 9 rows by 3 registers, or 12 by 2.
 
 use super::inner::{Inner, inner, inner_table};
 use super::kernels::Kernels;
@@ -153,18 +153,19 @@ with_avx512! {
 static LAYOUT: Layout = Layout { copy, transpose };
 
 macro_rules! tables {
-    ($($TABLE:ident: $T:ty, $R:ty, ($($M:literal)*), $layout:expr, $inner:expr;)*) => {$(
+    ($($TABLE:ident: $T:ty, $R:ty, [$($V:literal: $($M:literal)*),*], $layout:expr, $inner:expr;)*) => {$(
         pub(super) static $TABLE: Kernels<$T> = Kernels {
             lanes: <$R>::LANES,
-            micro: &[micro_table!(micro, $R, 1: $($M)*), micro_table!(micro, $R, 2: $($M)*)],
+            micro: &[$(micro_table!(micro, $R, $V: $($M)*)),*],
             inner: $inner,
             layout: $layout,
         };
     )*};
 }
 tables! {
-    F32: f32, F32x16, (1 2 3 4 5 6 7 8 9 10 11 12 13 14), Some(&LAYOUT), Some(inner_table!(inner_of, F32x16));
-    F64: f64, F64x8, (1 2 3 4 5 6 7 8 9 10 11 12 13 14), None, None;
-    I32: i32, I32x16, (1 2 3 4 5 6 7 8), Some(&LAYOUT), None;
-    I64: i64, I64x8, (1 2 3 4 5 6 7 8), None, None;
+    F32: f32, F32x16, [1: 1 2 3 4 5 6 7 8 9 10 11 12, 2: 1 2 3 4 5 6 7 8 9 10 11 12, 3: 1 2 3 4 5 6 7 8 9],
+        Some(&LAYOUT), Some(inner_table!(inner_of, F32x16));
+    F64: f64, F64x8, [1: 1 2 3 4 5 6 7 8 9 10 11 12, 2: 1 2 3 4 5 6 7 8 9 10 11 12, 3: 1 2 3 4 5 6 7 8 9], None, None;
+    I32: i32, I32x16, [1: 1 2 3 4 5 6 7 8, 2: 1 2 3 4 5 6 7 8], Some(&LAYOUT), None;
+    I64: i64, I64x8, [1: 1 2 3 4 5 6 7 8, 2: 1 2 3 4 5 6 7 8], None, None;
 }

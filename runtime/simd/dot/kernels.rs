@@ -28,9 +28,23 @@ impl<T> Kernels<T> {
         self.lanes * self.micro.len()
     }
 
-    /// The most rows that a microkernel takes.
-    pub(super) fn rows(&self) -> usize {
-        self.micro[0].len()
+    /// The registers of the next microkernel along `columns` columns: the widest, unless the widest and one
+    /// register more remain, which are better halved.
+    pub(super) fn registers(&self, columns: usize) -> usize {
+        let (left, widest) = (columns.div_ceil(self.lanes), self.micro.len());
+        if left == widest + 1 { left.div_ceil(2) } else { left.min(widest) }
+    }
+
+    /// Columns of the panels of an operand of `n` columns: as many as the widest microkernel takes, unless that
+    /// leaves one register of few, and a narrower one none.
+    pub(super) fn panel(&self, n: usize) -> usize {
+        let (registers, widest) = (n.div_ceil(self.lanes), self.micro.len());
+        let leaves_one = registers % widest == 1 && (2..8 * widest).contains(&registers);
+        if widest > 2 && leaves_one && registers.is_multiple_of(widest - 1) {
+            self.lanes * (widest - 1)
+        } else {
+            self.width()
+        }
     }
 }
 

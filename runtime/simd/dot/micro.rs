@@ -4,16 +4,51 @@ use super::register::Register;
 
 /// How many contracted elements a microkernel gets at most.
 pub(super) const DEPTH: usize = 256;
-/// The distance between the rows of the left operand: an odd number of cache lines for every type, so
-/// that rows spread over the sets of a cache; constant, so that all rows share one pointer.
+/// The distance between the rows of a left operand that is laid out: an odd number of cache lines for every
+/// type, so that rows spread over the sets of a cache.
 pub(super) const ROW: usize = DEPTH + 16;
+/// Rows that share a pointer: what an address can say of a stride is once or twice.
+const SHARE: usize = 3;
+
+/// Contracted elements of a turn of a microkernel's loop.
+const STEPS: usize = 4;
+
+/// Keeps loads where they are. Else the compiler begins those of several steps at once, for which there are
+/// no registers.
+#[inline(always)]
+fn stay() {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    // SAFETY: no instruction.
+    unsafe {
+        std::arch::asm!("", options(nostack, preserves_flags));
+    }
+}
+
+/// The pointer, of which the compiler knows nothing more. Else it computes each row's address from the one
+/// before, and the additions take the place of multiplications.
+#[inline(always)]
+fn hidden<T>(pointer: *const T) -> *const T {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    {
+        let mut pointer = pointer;
+        // SAFETY: no instruction.
+        unsafe {
+            std::arch::asm!("/* {0} */", inout(reg) pointer, options(pure, nomem, nostack, preserves_flags));
+        }
+        pointer
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    pointer
+}
 
 /// What a microkernel works on.
 pub(super) struct Tile<T> {
     /// Contracted elements, at most [`DEPTH`].
     pub(super) k: usize,
-    /// Left operand: element `(i, p)` at `i · ROW + p`.
+    /// Left operand: element `(i, p)` at `i · lda + p`.
     pub(super) a: *const T,
+    /// Elements between its rows.
+    pub(super) lda: isize,
     /// Right operand: element `(j, p)` at `j + p · ldb`.
     pub(super) b: *const T,
     /// Elements between its rows.
@@ -27,6 +62,9 @@ pub(super) struct Tile<T> {
     /// Whether to add to what is there.
     pub(super) accumulate: bool,
 }
+
+/// The most rows of any microkernel.
+const MOST_ROWS: usize = 12;
 
 /// A microkernel of some size.
 ///
@@ -52,21 +90,44 @@ pub(super) unsafe fn micro<R: Register, const M: usize, const V: usize, const TA
             }
         }
         let mut sums = [[R::zero(); V]; M];
-        let (mut a, mut b) = (tile.a, tile.b);
-        for _ in 0..tile.k {
-            let mut row = [R::zero(); V];
-            for (v, row) in row.iter_mut().enumerate() {
-                let from = b.add(v * R::LANES);
-                *row = if TAIL && v + 1 == V { R::load_first(from, mask) } else { R::load(from) };
-            }
-            for (i, sums) in sums.iter_mut().enumerate() {
-                let x = R::splat(*a.add(i * ROW));
-                for (sum, row) in sums.iter_mut().zip(row) {
-                    *sum = x.mul_add(row, *sum);
+        let mut rows = [tile.a; MOST_ROWS.div_ceil(SHARE)];
+        for (group, row) in rows.iter_mut().enumerate() {
+            *row = hidden(row.wrapping_offset((SHARE * group) as isize * tile.lda));
+        }
+        let mut b = tile.b;
+        // A closure would not have the caller's instructions.
+        macro_rules! step {
+            ($at:literal) => {
+                let mut row = [R::zero(); V];
+                for (v, row) in row.iter_mut().enumerate() {
+                    let from = b.add(v * R::LANES);
+                    *row = if TAIL && v + 1 == V { R::load_first(from, mask) } else { R::load(from) };
                 }
+                for (i, sums) in sums.iter_mut().enumerate() {
+                    let x = rows[i / SHARE].wrapping_offset((i % SHARE) as isize * tile.lda);
+                    let x = R::splat(*x.wrapping_add($at));
+                    for (sum, row) in sums.iter_mut().zip(row) {
+                        *sum = x.mul_add(row, *sum);
+                    }
+                }
+                b = b.wrapping_offset(tile.ldb);
+                stay();
+            };
+        }
+        for _ in 0..tile.k / STEPS {
+            step!(0);
+            step!(1);
+            step!(2);
+            step!(3);
+            for row in rows.iter_mut().take(M.div_ceil(SHARE)) {
+                *row = hidden(row.wrapping_add(STEPS));
             }
-            a = a.wrapping_add(1);
-            b = b.wrapping_offset(tile.ldb);
+        }
+        for _ in 0..tile.k % STEPS {
+            step!(0);
+            for row in rows.iter_mut().take(M.div_ceil(SHARE)) {
+                *row = hidden(row.wrapping_add(1));
+            }
         }
         for (i, sums) in sums.into_iter().enumerate() {
             for (v, sum) in sums.into_iter().enumerate() {

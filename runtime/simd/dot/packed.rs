@@ -5,18 +5,17 @@ use super::layout::lay_out;
 use super::memory::{Buffer, give, take};
 use super::{Operand, Strided};
 use crate::simd::InstructionSet;
-use rayon::prelude::*;
 use smallvec::SmallVec;
 
-/// Columns of a panel of [`Packed`] operands: block sizes of columns should be multiples of it.
+/// Columns of a panel of a [`Packed`] operand of `n` columns: block sizes of columns should be multiples of it.
 ///
 /// ```
 /// use tilewright::simd::{InstructionSet, dot::panel_width};
-/// assert!(panel_width(InstructionSet::Scalar) > 0);
+/// assert!(panel_width(InstructionSet::Scalar, 100) > 0);
 /// ```
 #[must_use]
-pub fn panel_width(isa: InstructionSet) -> usize {
-    f32::kernels(isa).width()
+pub fn panel_width(isa: InstructionSet, n: usize) -> usize {
+    f32::kernels(isa).panel(n)
 }
 
 /// Fewer elements than this are packed by the calling thread: waking another takes longer.
@@ -48,9 +47,9 @@ fn of_batch(source: Strided, batches: &[(usize, isize)], mut batch: usize) -> St
 }
 
 impl Packed {
-    /// Packs `n` columns by `k` contracted elements (f32, f16 or bf16), in parallel in the current rayon
-    /// pool. `batches` are lengths and strides (in elements) of up to four further axes, outermost
-    /// first: there is one operand for each combination of their indices.
+    /// Packs `n` columns by `k` contracted elements (f32, f16 or bf16). `batches` are lengths and strides (in elements) of up to four further axes, outermost
+    /// first: there is one operand for each combination of their indices. `share` is given a count and
+    /// what to do for each number below it, once, on any threads.
     ///
     /// ```
     /// use tilewright::simd::InstructionSet;
@@ -59,7 +58,9 @@ impl Packed {
     /// let b = [1.0f32; 2 * 3 * 4];
     /// let b = Strided::new(b.as_ptr(), 4, 1);
     /// // SAFETY: two operands of three columns by four.
-    /// let packed = unsafe { Packed::pack(InstructionSet::Scalar, b, &[(2, 12)], 3, 4) };
+    /// let packed = unsafe {
+    ///     Packed::pack(InstructionSet::Scalar, b, &[(2, 12)], 3, 4, |count, work| (0..count).for_each(work))
+    /// };
     /// let second = packed.tile(1, 0, 0);
     /// # let _ = second;
     /// ```
@@ -76,20 +77,20 @@ impl Packed {
         batches: &[(usize, isize)],
         n: usize,
         k: usize,
+        share: impl FnOnce(usize, &(dyn Fn(usize) + Sync)),
     ) -> Packed {
-        let width = panel_width(isa);
+        let width = panel_width(isa, n);
         let count: usize = batches.iter().map(|(length, _)| length).product();
         let panels = n.div_ceil(width);
         let elements = [panels, k, width].into_iter().fold(count, usize::saturating_mul);
         let buffer = take(elements.saturating_mul(size_of::<f32>()));
         let job = Job { isa, source, batches, n, k, panels, width, to: buffer.pointer().cast() };
-        let all = 0..count * panels;
+        // SAFETY: the caller's contract; the buffer has room for every panel, each of which is written once.
+        let pack = |idx: usize| unsafe { job.pack(idx) };
         if elements < WORTH_SHARING {
-            // SAFETY: the caller's contract; the buffer has room for every panel.
-            all.for_each(|idx| unsafe { job.pack(idx) });
+            (0..count * panels).for_each(pack);
         } else {
-            // SAFETY: as above; each panel is written once.
-            all.into_par_iter().for_each(|idx| unsafe { job.pack(idx) });
+            share(count * panels, &pack);
         }
         let batches = batches.into();
         Packed { buffer: Some(buffer), source, batches, panels, n, k, width }

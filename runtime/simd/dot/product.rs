@@ -1,11 +1,11 @@
 //! A product: blocks of columns, of the contracted axis and of rows, then microkernels.
 //!
 //! ```text
-//! for 512 columns                     (what is packed of the right operand stays in the L2 cache)
+//! for 480 columns                     (what is packed of the right operand stays in the L2 cache)
 //!   for DEPTH contracted elements     (a panel stays in the L1 cache)
 //!     lay out the right operand in panels, unless it is
-//!     for 128 rows                    (the left operand stays in the L2 cache)
-//!       lay out the left operand in rows ROW apart
+//!     for 288 rows                    (the left operand stays in the L2 cache)
+//!       lay out the left operand in rows ROW apart, unless its rows are contiguous and need no widening
 //!       for panels, for a few rows: microkernel
 //! ```
 
@@ -17,9 +17,9 @@ use super::{Operand, Scratch, Strided};
 use crate::simd::InstructionSet;
 
 /// Columns of which the right operand is packed at once.
-const COLUMNS: usize = 512;
+const COLUMNS: usize = 480;
 /// Rows of which the left operand is laid out at once.
-const ROWS: usize = 128;
+const ROWS: usize = 288;
 
 /// The arguments of a product.
 pub(super) struct Problem<T> {
@@ -120,6 +120,12 @@ impl Few {
     }
 }
 
+/// The left operand of some rows, ready for microkernels: element `(i, p)` at `ptr + i · row + p`.
+struct Left<T> {
+    ptr: *const T,
+    row: isize,
+}
+
 /// The right operand of some columns and contracted elements, ready for microkernels: element `(j, p)`
 /// of panel `q` at `ptr + q · panel + j + p · ld`.
 struct Panels<T> {
@@ -134,7 +140,8 @@ struct Panels<T> {
 unsafe fn blocks<T: Number>(isa: InstructionSet, problem: &Problem<T>, scratch: &mut Scratch) {
     let Problem { m, n, k, a, c, ldc, .. } = *problem;
     let kernels = T::kernels(isa);
-    let left = ROWS.min(m) * ROW;
+    let reads_left = T::is_plain(a.kind) && (a.contracted == 1 || k == 1);
+    let left = if reads_left { 0 } else { ROWS.min(m) * ROW };
     let right = COLUMNS.min(n).next_multiple_of(kernels.width()) * DEPTH.min(k);
     let memory = scratch.room::<T>(left + if is_ready(problem) { 0 } else { right });
     for j in (0..n).step_by(COLUMNS) {
@@ -148,9 +155,15 @@ unsafe fn blocks<T: Number>(isa: InstructionSet, problem: &Problem<T>, scratch: 
                 let accumulate = problem.accumulate || p > 0;
                 // SAFETY: these rows exist, and the scratch has room for them.
                 unsafe {
-                    lay_out(isa, a.at(i, p), (rows, depth), memory, ROW);
+                    let from = a.at(i, p);
+                    let rows_of = if reads_left {
+                        Left { ptr: from.ptr.cast(), row: from.free }
+                    } else {
+                        lay_out(isa, from, (rows, depth), memory, ROW);
+                        Left { ptr: memory, row: ROW as isize }
+                    };
                     let to = c.add(i * ldc + j);
-                    block(kernels, &panels, (rows, columns, depth), memory, to, ldc, accumulate);
+                    block(kernels, &panels, (rows, columns, depth), &rows_of, to, ldc, accumulate);
                 }
             }
         }
@@ -158,7 +171,7 @@ unsafe fn blocks<T: Number>(isa: InstructionSet, problem: &Problem<T>, scratch: 
 }
 
 /// Few rows of `c` read the right operand so seldom that packing it does not pay.
-const FEW_READS: usize = 2 * 14;
+const FEW_READS: usize = 2 * 12;
 /// Rows of the right operand that are nearer than this spread over the sets of a cache.
 const NEAR: isize = 128;
 
@@ -184,7 +197,7 @@ unsafe fn panels<T: Number>(
     (p, depth): (usize, usize),
     memory: *mut T,
 ) -> Panels<T> {
-    let width = T::kernels(isa).width();
+    let kernels = T::kernels(isa);
     match problem.b {
         // `COLUMNS` is a multiple of every width.
         Operand::Packed(tile) => Panels {
@@ -194,9 +207,11 @@ unsafe fn panels<T: Number>(
             ld: tile.width as isize,
         },
         Operand::Strided(b) if is_ready(problem) => {
-            Panels { ptr: b.at(j, p).ptr.cast(), panel: width, width, ld: b.contracted }
+            // One panel, as its columns follow one another.
+            Panels { ptr: b.at(j, p).ptr.cast(), panel: 0, width: usize::MAX, ld: b.contracted }
         }
         Operand::Strided(b) => {
+            let width = kernels.panel(columns);
             let panel = width * depth;
             for column in (0..columns).step_by(width) {
                 let size = (depth, width.min(columns - column));
@@ -215,7 +230,7 @@ unsafe fn block<T: Number>(
     kernels: &Kernels<T>,
     panels: &Panels<T>,
     (m, n, k): (usize, usize, usize),
-    left: *const T,
+    left: &Left<T>,
     c: *mut T,
     ldc: usize,
     accumulate: bool,
@@ -223,14 +238,15 @@ unsafe fn block<T: Number>(
     let mut j = 0;
     while j < n {
         let (panel, column) = (j / panels.width, j % panels.width);
-        let columns = kernels.width().min(panels.width - column).min(n - j);
-        let registers = columns.div_ceil(kernels.lanes);
+        let there = (panels.width - column).min(n - j);
+        let registers = kernels.registers(there);
+        let columns = there.min(registers * kernels.lanes);
         let last = columns - (registers - 1) * kernels.lanes;
         let micro = kernels.micro[registers - 1];
         let b = panels.ptr.wrapping_add(panel * panels.panel + column);
-        for (i, rows) in groups(m, kernels.rows()) {
-            let (a, c) = (left.wrapping_add(i * ROW), c.wrapping_add(i * ldc + j));
-            let tile = Tile { k, a, b, ldb: panels.ld, c, ldc, last, accumulate };
+        for (i, rows) in groups(m, micro.len()) {
+            let (a, c) = (left.ptr.wrapping_offset(i as isize * left.row), c.wrapping_add(i * ldc + j));
+            let tile = Tile { k, a, lda: left.row, b, ldb: panels.ld, c, ldc, last, accumulate };
             // SAFETY: `rows` rows from `i` on and `columns` columns from `j` on exist.
             unsafe { micro[rows - 1][usize::from(last < kernels.lanes)](&tile) };
         }

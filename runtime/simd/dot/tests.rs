@@ -214,19 +214,27 @@ fn deep_and_large_products_equal_three_loops() {
     }
 }
 
+/// Two threads, each half of it.
+fn share(count: usize, work: &(dyn Fn(usize) + Sync)) {
+    std::thread::scope(|scope| {
+        scope.spawn(|| (0..count / 2).for_each(work));
+        (count / 2..count).for_each(work);
+    });
+}
+
 /// Packs two by three operands of `n` by `k`, and multiplies with a part of one of them.
 fn check_packed<E: Sample + Element<Lane = f32>>(
     packs: InstructionSet,
     isa: InstructionSet,
     random: &mut Random,
 ) {
-    let width = panel_width(packs);
     let (n, k) = (1 + random.size(), 1 + random.size());
+    let width = panel_width(packs, n);
     let strides = [(k as isize, 1), (1, 6 * n as isize)][random.below(2)];
     let all = Side::<E>::with(random, (6 * n, k), strides);
     let (outer, inner) = (3 * n as isize * all.free, n as isize * all.free);
     // SAFETY: 2 × 3 operands of these sizes; the instruction set is available.
-    let packed = unsafe { Packed::pack(packs, all.strided(), &[(2, outer), (3, inner)], n, k) };
+    let packed = unsafe { Packed::pack(packs, all.strided(), &[(2, outer), (3, inner)], n, k, share) };
     let batch = random.below(6);
     // Now and then no panel begins at the first column.
     let (j0, k0) = (random.below(n.div_ceil(width)) * width, random.below(k));
@@ -262,7 +270,7 @@ fn large_operands_are_packed_by_several_threads() {
     let a = Side::<f32>::with(random, (9, k), (k as isize, 1));
     for isa in sets() {
         // SAFETY: the operand has this size; the instruction set is available.
-        let packed = unsafe { Packed::pack(isa, b.strided(), &[], n, k) };
+        let packed = unsafe { Packed::pack(isa, b.strided(), &[], n, k, share) };
         check(
             (9, n, k),
             random,
