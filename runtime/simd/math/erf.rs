@@ -153,6 +153,20 @@ fn near_tail<S: Simd>(t: S::F32) -> S::F32 {
     sum
 }
 
+/// `x · 2^n` rounded once, for `x >= 0` and `n >= -160`, at the same speed where that is subnormal: a
+/// multiplication that gives a subnormal takes a hundred cycles longer.
+#[inline(always)]
+fn scale_far<S: Simd>(x: S::F32, n: S::F32) -> S::F32 {
+    // In units of the smallest subnormal. Next to 2²³ floats are one apart, and their bits count them, as do
+    // those of subnormals.
+    let count = S::scale(x, n.add(all::<S>(149.0)));
+    let one = all::<S>((1 << 23) as f32);
+    let is_subnormal = count.lt(one);
+    let subnormal = S::from_bits(S::to_bits(count.add(one)).sub(S::to_bits(one)));
+    let normal = S::scale(x, S::F32::select(is_subnormal, all::<S>(0.0), n));
+    S::F32::select(is_subnormal, subnormal, normal)
+}
+
 /// `t Φ(-t)` for `t >= 0`.
 #[inline(always)]
 fn far_part<S: Simd>(t: S::F32) -> S::F32 {
@@ -165,8 +179,6 @@ fn far_part<S: Simd>(t: S::F32) -> S::F32 {
     // small t keep their digits
     let q = t.div(t.add(all::<S>(4.0)));
     let p = polynomial(q.mul_add(all::<S>(2.0), all::<S>(-1.0)), TAIL).mul(q);
-    // Scaled last, and 0 before that where it is too small for a subnormal: scaling into the subnormals
-    // costs a hundred cycles.
     let p = S::F32::select(t.lt(all::<S>(14.5)), p, all::<S>(0.0));
-    S::scale(p.mul_add(s, p), n)
+    scale_far::<S>(p.mul_add(s, p), n)
 }
