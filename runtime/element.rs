@@ -38,6 +38,11 @@ pub unsafe trait Element:
     /// # Safety
     /// `to .. to + n` is writable.
     unsafe fn store<S: Simd>(to: *mut Self, lanes: Vector<S, Self>, n: usize);
+    /// Writes all lanes, past the caches for types that have a way; to be followed by `S::settle()`.
+    ///
+    /// # Safety
+    /// `to .. to + LANES` is writable, and `to` a multiple of its bytes.
+    unsafe fn stream<S: Simd>(to: *mut Self, lanes: Vector<S, Self>);
     /// Lane `i < n` from `from.offset(i * stride)`; the others zero. A stride of 1 is as fast as `load`.
     ///
     /// # Safety
@@ -220,8 +225,18 @@ macro_rules! one_by_one {
     };
 }
 
+/// All lanes, past the caches for types that have a way.
+macro_rules! stream {
+    ($S:ident, $to:ident, $lanes:ident, $store:ident) => {
+        $S::$store($to, $lanes, $S::LANES)
+    };
+    ($S:ident, $to:ident, $lanes:ident, $store:ident $stream:ident) => {
+        $S::$stream($to, $lanes)
+    };
+}
+
 macro_rules! elements {
-    ($($T:ident: $Lane:ident, $KIND:ident, $load:ident, $store:ident,
+    ($($T:ident: $Lane:ident, $KIND:ident, $load:ident, $store:ident $($stream:ident)?,
         |$wide:ident| $to:expr, |$narrow:ident| $from:expr, |$x:ident| $round:expr;)*) => {$(
         // SAFETY: zero bytes are 0 or false; the loads and stores are those of `Memory`, and loops
         // over the `n` or selected elements.
@@ -253,15 +268,20 @@ macro_rules! elements {
                 // SAFETY: the same contract.
                 unsafe { S::$store(to, lanes, n) }
             }
+            #[inline(always)]
+            unsafe fn stream<S: Simd>(to: *mut Self, lanes: Vector<S, Self>) {
+                // SAFETY: the same contract.
+                unsafe { stream!(S, to, lanes, $store $($stream)?) }
+            }
             one_by_one!();
         }
     )*};
 }
 elements! {
-    f32: f32, F32, load_f32, store_f32, |x| x, |x| x, |x| x;
+    f32: f32, F32, load_f32, store_f32 stream_f32, |x| x, |x| x, |x| x;
     f64: f64, F64, load_f64, store_f64, |x| x, |x| x, |x| x;
-    f16: f32, F16, load_f16, store_f16, |x| x.to_f32(), |x| f16::from_f32(x), |x| S::round_f16(x);
-    bf16: f32, Bf16, load_bf16, store_bf16, |x| x.to_f32(), |x| bf16::from_f32(x),
+    f16: f32, F16, load_f16, store_f16 stream_f16, |x| x.to_f32(), |x| f16::from_f32(x), |x| S::round_f16(x);
+    bf16: f32, Bf16, load_bf16, store_bf16 stream_bf16, |x| x.to_f32(), |x| bf16::from_f32(x),
         |x| S::from_bits(bf16_bits::<S>(x));
     i8: i32, I8, load_i8, store_i8, |x| i32::from(x), |x| x as i8, |x| sign_extend::<S>(x, 24);
     u8: i32, U8, load_u8, store_u8, |x| i32::from(x), |x| x as u8, |x| x.and(lanes::Vector::splat(0xFF));

@@ -167,3 +167,45 @@ fn a_constant_of_the_module_pins_a_block() {
     let expected: Vec<i32> = [vec![16; 32], vec![8; 8]].concat();
     assert_eq!(out.to_vec(), expected);
 }
+
+#[kernel]
+fn halved<T: Float, M, N>(x: &Tensor<T, (M, N)>, out: &mut Tensor<T, (M, N)>) {
+    for m in tile(M) {
+        out[(m, ..)] = (x[(m, ..)] * 0.5).cast();
+    }
+}
+
+/// Outputs that go past the caches, of every size of element, whole or not, and aligned or not.
+fn halves_of_many<T: Float>(columns: usize) -> Result<(), Error> {
+    for set in [InstructionSet::Scalar, InstructionSet::Avx2, InstructionSet::Avx512] {
+        if !set.is_available() {
+            continue;
+        }
+        let (rows, config) =
+            (36 * 1024 * 1024 / columns / size_of::<T>(), Config::new().instruction_set(set));
+        let x =
+            Tensor::<f32>::from_fn((rows, columns), |at| ((at[0] * 7 + at[1]) % 200) as f32).cast::<T>()?;
+        for first in [0, 3] {
+            let part = columns - 2 * first;
+            let whole = Tensor::<T>::full((rows, columns), T::from_lane(-1.0));
+            halved::with(&config, &x.narrow(1, first, part)?, &mut whole.narrow(1, first, part)?)?;
+            let (whole, x) = (whole.read()?, x.read()?);
+            for (row, (out, x)) in whole.chunks(columns).zip(x.chunks(columns)).enumerate() {
+                let is_right = |(at, (out, x)): (usize, (&T, &T))| {
+                    let is_inside = (first..first + part).contains(&at);
+                    out.to_lane() == if is_inside { x.to_lane() * 0.5 } else { -1.0 }
+                };
+                let rights = out.iter().zip(x).enumerate().all(is_right);
+                assert!(rights, "{set:?} {columns} from {first}: row {row}");
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn large_outputs_are_stored_whole() -> Result<(), Error> {
+    halves_of_many::<f32>(1001)?;
+    halves_of_many::<bf16>(1024)?;
+    halves_of_many::<f16>(1008)
+}

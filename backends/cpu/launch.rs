@@ -23,6 +23,7 @@ impl Emitter<'_> {
                 slots: [usize; #n],
                 extremes: [usize; #n],
                 packed: [::core::option::Option<#private::cpu::Packed>; #n_packed],
+                stream: bool,
                 generics: ::core::marker::PhantomData<fn() -> (#types)>,
                 #(#fields)*
             }
@@ -45,6 +46,7 @@ impl Emitter<'_> {
         let grid = self.grid();
         let packs = self.packs().into_iter().map(|pack| pack.launch);
         let (slot_names, extreme_names) = self.slot_names();
+        let streamed = self.streamed().into_iter().map(|id| self.tensor_number(id));
         Ok(quote! {
             #meta
             let mut launch = #private::Launch::new(&META, #config)?;
@@ -64,6 +66,7 @@ impl Emitter<'_> {
                 slots: [#(#slot_names),*],
                 extremes: [#(#extreme_names),*],
                 packed: [#(#packs),*],
+                stream: launch.streams(&[#(#streamed),*]),
                 generics: ::core::marker::PhantomData,
                 #(#fields),*
             };

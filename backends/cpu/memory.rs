@@ -149,7 +149,26 @@ impl Emitter<'_> {
         if per_lane {
             return quote!(#place.store::<#element>(#view.ptr, #value););
         }
+        // A thread has few buffers for such stores, and computes little while it waits for one.
+        let is_light = matches!(at, At::Lanes(_, lanes) if !lanes.is_heavy.get());
+        if is_light && self.streamed().contains(&tensor) {
+            let stream = names::plain("stream");
+            return quote!(#place.store_or_stream::<#set, #element>(#view.ptr, #stride, #n, #value, #stream););
+        }
         quote!(#place.store::<#set, #element>(#view.ptr, #stride, #n, #value);)
+    }
+
+    /// The tensors that are written and never read: they may go past the caches.
+    pub fn streamed(&self) -> Vec<ParamId> {
+        let kernel = self.kernel;
+        let is_read = |id: ParamId| {
+            kernel.values.iter().any(|(_, value)| matches!(value.op, Op::Load { tensor, .. } if tensor == id))
+        };
+        let written = kernel.params.iter().filter_map(|(id, param)| match param.kind {
+            ParamKind::Tensor { writable: true, .. } if !is_read(id) => Some(id),
+            ParamKind::Tensor { .. } | ParamKind::Scalar { .. } => None,
+        });
+        written.collect()
     }
 
     /// The distance between neighbours along an axis of a buffer, in elements.

@@ -15,6 +15,9 @@ impl Emitter<'_> {
         let (parameters, arguments) = self.generics();
         let locals = self.locals();
         let nodes = self.nodes(&self.schedule.body, At::Scalar)?;
+        let stream = names::plain("stream");
+        let settle = (!self.streamed().is_empty())
+            .then(|| quote!(if #stream { <__S as #private::simd::Memory>::settle(); }));
         Ok(quote! {
             #[inline(always)]
             #[allow(unused, unused_labels, clippy::all, reason = "written by a macro")]
@@ -27,6 +30,7 @@ impl Emitter<'_> {
                 unsafe {
                     #locals
                     #nodes
+                    #settle
                 }
             }
         })
@@ -38,8 +42,8 @@ impl Emitter<'_> {
         let mut tokens = TokenStream::new();
         let fields = self.fields();
         tokens.extend(fields.iter().map(|(name, _)| quote!(let #name = args.#name;)));
-        let faults = names::plain("faults");
-        tokens.extend(quote!(let #faults = program.faults;));
+        let (faults, stream) = (names::plain("faults"), names::plain("stream"));
+        tokens.extend(quote!(let #faults = program.faults; let #stream = args.stream;));
         for (axis, info) in kernel.axes.iter() {
             let (begin, end) = (names::begin(axis), names::end(axis));
             if let AxisKind::Whole { dim } = info.kind {

@@ -73,6 +73,10 @@ enum Held {
 /// Below this many operations (see [`Launch::cost`]) another thread does not pay for being woken.
 const WORTH_A_THREAD: f64 = 400_000.0;
 
+/// Bytes of an output that leaves the caches. With 16 MiB, softmax and layer norm were measured to lose by
+/// a tenth and more, with 64 MiB to gain 1.3 and 1.4 times (Sapphire Rapids, 2 MiB L2).
+const WORTH_STREAMING: usize = 32 << 20;
+
 impl<'a> Launch<'a> {
     /// A launch without tensors.
     ///
@@ -332,6 +336,24 @@ impl<'a> Launch<'a> {
             return Err(LaunchError::NoGpuForm { kernel: self.meta.kernel, reason }.into());
         }
         Ok(())
+    }
+
+    /// Whether outputs, of which a kernel reads no element, are so large that they leave the caches before
+    /// anyone can read them: then they are better stored past these.
+    #[must_use]
+    pub fn streams(&self, parameters: &[usize]) -> bool {
+        let is_large = |argument: &&Argument<'_>| {
+            let Span { size, shape, rank, .. } = &argument.span;
+            shape[..*rank].iter().fold(*size, |bytes, length| bytes.saturating_mul(*length))
+                >= WORTH_STREAMING
+        };
+        let mut outputs = self.tensors.iter().filter(|argument| parameters.contains(&argument.parameter));
+        // What is also an input is in the caches already.
+        let is_alone = |argument: &Argument<'_>| {
+            let same = |other: &&Argument<'_>| Arc::ptr_eq(other.storage, argument.storage);
+            self.tensors.iter().filter(same).count() == 1
+        };
+        outputs.clone().any(|argument| is_large(&argument)) && outputs.all(is_alone)
     }
 
     /// The instruction set to run.

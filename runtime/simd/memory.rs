@@ -57,6 +57,47 @@ pub unsafe trait Memory: Sized {
         load_bool store_bool: bool = Mask, |x| x, |x| x;
         load_f16 store_f16: f16 = F32, |x| f16::to_f32(x), |x| f16::from_f32(x);
     }
+    /// Stores all lanes past the caches, where there is an instruction for that; to be followed by
+    /// [`Memory::settle`].
+    ///
+    /// # Safety
+    /// The elements are writable, and the first at a multiple of their size together.
+    #[inline(always)]
+    unsafe fn stream_f32(to: *mut f32, lanes: <Self::Set as Simd>::F32) {
+        // SAFETY: the same elements.
+        unsafe { Self::store_f32(to, lanes, Self::Set::LANES) }
+    }
+    /// [`Memory::stream_f32`] for f16.
+    ///
+    /// # Safety
+    /// As for `stream_f32`.
+    #[inline(always)]
+    unsafe fn stream_f16(to: *mut f16, lanes: <Self::Set as Simd>::F32) {
+        // SAFETY: the same elements.
+        unsafe { Self::store_f16(to, lanes, Self::Set::LANES) }
+    }
+    /// [`Memory::stream_f32`] for the low halves of words.
+    ///
+    /// # Safety
+    /// As for `stream_f32`.
+    #[inline(always)]
+    unsafe fn stream_i16(to: *mut i16, lanes: <Self::Set as Simd>::I32) {
+        // SAFETY: the same elements.
+        unsafe { Self::store_i16(to, lanes, Self::Set::LANES) }
+    }
+    /// [`Memory::stream_f32`] for bf16.
+    ///
+    /// # Safety
+    /// As for `stream_f32`.
+    #[inline(always)]
+    unsafe fn stream_bf16(to: *mut bf16, lanes: <Self::Set as Simd>::F32) {
+        let bits = bf16_bits::<Self::Set>(lanes).shr(Vector::splat(16));
+        // SAFETY: the same elements: a bf16 is 16 bits.
+        unsafe { Self::stream_i16(to.cast(), bits) }
+    }
+    /// What was stored past the caches becomes visible before what this thread stores from now on.
+    #[inline(always)]
+    fn settle() {}
     /// Loads and widens.
     ///
     /// # Safety

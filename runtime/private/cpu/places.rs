@@ -92,6 +92,30 @@ impl<'a> Place<'a> {
         }
     }
 
+    /// As `store`; past the caches if `stream`, for lanes that fill a vector where one may be stored so.
+    ///
+    /// # Safety
+    /// As for [`Place::store`].
+    #[inline(always)]
+    pub unsafe fn store_or_stream<S: Simd, E: Element>(
+        &self,
+        to: *mut E,
+        stride: isize,
+        n: usize,
+        lanes: Of<S, E>,
+        stream: bool,
+    ) {
+        let first = to.wrapping_offset(self.offset);
+        let is_aligned = first.addr().is_multiple_of(S::LANES * size_of::<E>());
+        if stream && stride == 1 && n == S::LANES && is_aligned && self.inside {
+            // SAFETY: promised by the caller; aligned.
+            unsafe { E::stream::<S>(first, lanes) }
+        } else {
+            // SAFETY: promised by the caller.
+            unsafe { self.store::<S, E>(to, stride, n, lanes) }
+        }
+    }
+
     /// Each lane a place of its own, from here on.
     #[inline(always)]
     #[must_use]

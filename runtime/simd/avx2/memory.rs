@@ -129,6 +129,16 @@ unsafe fn low_bytes(x: __m256i) -> __m128i {
 // SAFETY: whole loads and stores only where `n` is 8, masked ones and copies of `n` elements otherwise.
 unsafe impl Memory for Avx2 {
     type Set = Avx2;
+    #[inline(always)]
+    unsafe fn stream_f32(to: *mut f32, lanes: F32x8) {
+        // SAFETY: the features are enabled (`Simd`); the caller says that the elements are aligned and writable.
+        unsafe { _mm256_stream_ps(to, lanes.0) }
+    }
+    #[inline(always)]
+    fn settle() {
+        // SAFETY: every processor with these features has it; it touches no memory.
+        unsafe { _mm_sfence() }
+    }
     words! {
         load_f32 store_f32: f32 = F32x8,
             |p| _mm256_loadu_ps(p), |p, mask| _mm256_maskload_ps(p, mask),

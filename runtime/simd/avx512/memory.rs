@@ -56,6 +56,26 @@ unsafe impl Memory for Avx512 {
             |p, x, mask| _mm256_mask_storeu_epi16(p, mask, _mm512_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(x));
     }
     #[inline(always)]
+    unsafe fn stream_f32(to: *mut f32, lanes: F32x16) {
+        // SAFETY: the features are enabled (`Simd`); the caller says that the elements are aligned and writable.
+        unsafe { _mm512_stream_ps(to, lanes.0) }
+    }
+    #[inline(always)]
+    unsafe fn stream_f16(to: *mut f16, lanes: F32x16) {
+        // SAFETY: as above.
+        unsafe { _mm256_stream_si256(to.cast(), _mm512_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(lanes.0)) }
+    }
+    #[inline(always)]
+    unsafe fn stream_i16(to: *mut i16, lanes: I32x16) {
+        // SAFETY: as above.
+        unsafe { _mm256_stream_si256(to.cast(), _mm512_cvtepi32_epi16(lanes.0)) }
+    }
+    #[inline(always)]
+    fn settle() {
+        // SAFETY: every processor with these features has it; it touches no memory.
+        unsafe { _mm_sfence() }
+    }
+    #[inline(always)]
     unsafe fn load_f64(from: *const f64, n: usize) -> F64x16 {
         let mask = first(n);
         // SAFETY: the features are enabled (`Simd`); masked lanes are not touched.

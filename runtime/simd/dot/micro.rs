@@ -27,6 +27,10 @@ fn stay() {
 /// The pointer, of which the compiler knows nothing more. Else it computes each row's address from the one
 /// before, and the additions take the place of multiplications.
 #[inline(always)]
+#[cfg_attr(
+    all(target_arch = "x86_64", not(miri)),
+    expect(clippy::pointers_in_nomem_asm_block, reason = "nothing is done with the memory")
+)]
 fn hidden<T>(pointer: *const T) -> *const T {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     {
