@@ -83,7 +83,7 @@ mod tests {
             for length in [0, 1, 30, 64, 96, 256, 384, 1000, 1024, 4096, i32::MAX] {
                 let (block, panel) =
                     (columns(isa, length), crate::simd::dot::panel_width(isa, length as usize));
-                assert!(block > 0 && block as usize % panel == 0, "{isa:?} {length}: {block}");
+                assert!(block > 0 && (block as usize).is_multiple_of(panel), "{isa:?} {length}: {block}");
                 assert!(block <= COLUMNS + panel as i32 || length <= block, "{isa:?} {length}: {block}");
             }
         }
