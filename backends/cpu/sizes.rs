@@ -2,7 +2,7 @@
 
 use super::{Emitter, names};
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{ToTokens, quote};
 use std::collections::{BTreeMap, BTreeSet};
 use tilewright_compiler::ir::{AxisId, AxisKind, BinaryOp, Op, Stmt, ValueId};
 use tilewright_compiler::schedule::{Dot, Node};
@@ -16,7 +16,8 @@ const ELEMENTS: usize = 32 * 1024;
 #[derive(Default)]
 struct Uses {
     rows: BTreeSet<AxisId>,
-    columns: BTreeSet<AxisId>,
+    /// With the rows of the product.
+    columns: BTreeMap<AxisId, Option<AxisId>>,
     contracted: BTreeSet<AxisId>,
     lanes: BTreeSet<AxisId>,
 }
@@ -27,7 +28,7 @@ impl Uses {
             match node {
                 Node::Dot(Dot { rows, columns, contracted, .. }) => {
                     self.rows.extend(rows);
-                    self.columns.extend(columns);
+                    self.columns.extend(columns.map(|columns| (columns, *rows)));
                     self.contracted.insert(*contracted);
                 }
                 Node::Loop { axis, lanes, body, .. } => {
@@ -86,12 +87,16 @@ impl Emitter<'_> {
     fn heuristic(&self, axis: AxisId, uses: &Uses, known: &[AxisId]) -> TokenStream {
         let private = &self.private;
         let info = &self.kernel.axes[axis];
-        if uses.columns.contains(&axis) {
+        if let Some(rows) = uses.columns.get(&axis) {
             // A loop over columns keeps what it carries: the fewer turns the better.
             return match info.kind.dim().filter(|_| info.grid) {
                 Some(dim) => {
-                    let dim = names::dim(dim);
-                    quote!(#private::cpu::columns(launch.isa(), #dim))
+                    let rows = rows.and_then(|rows| self.kernel.axes[rows].kind.dim());
+                    let (dim, rows) = (
+                        names::dim(dim),
+                        rows.map_or_else(|| quote!(1), |rows| names::dim(rows).to_token_stream()),
+                    );
+                    quote!(#private::cpu::columns(launch.isa(), #dim, #rows))
                 }
                 None => quote!(384),
             };

@@ -1,8 +1,9 @@
 //! One order of all axes, outermost first: loops nest in it and buffers are laid out in it.
 //!
 //! Each load and store votes for the axis of its last dimension, which most tensors have contiguous,
-//! to be innermost. A store counts twice, because a strided store costs more than a strided load; the
-//! operands of a `dot` count little, because the library reads them in any layout.
+//! to be innermost. A vote counts the more axes the access extends along, as it moves the more elements: a
+//! row's sum is stored once and made of a whole row. A store counts twice, because a strided store costs more
+//! than a strided load; the operands of a `dot` count little, because the library reads them in any layout.
 
 use crate::ir::{AxisId, Index, Kernel, Op, Stmt};
 use crate::walk::each_statement;
@@ -32,7 +33,7 @@ pub(super) fn order(kernel: &Kernel) -> Vec<AxisId> {
         if let Op::Dot(lhs, rhs, axis) = op {
             let (lhs, rhs) = (&kernel.values[*lhs].ty.axes, &kernel.values[*rhs].ty.axes);
             for free in rhs.iter().filter(|a| a != axis && !lhs.contains(*a)) {
-                votes[free.at()] += 8;
+                votes[free.at()] += 8 * AN_AXIS;
             }
         }
     });
@@ -42,8 +43,13 @@ pub(super) fn order(kernel: &Kernel) -> Vec<AxisId> {
     axes
 }
 
+/// By how much each further axis of an access makes it count more: about a block's length.
+const AN_AXIS: i64 = 64;
+
 fn vote(votes: &mut [i64], index: &[Index], weight: i64) {
     if let Some(Index::Axis { axis, .. }) = index.last() {
-        votes[axis.at()] += weight;
+        let more = index.iter().filter(|index| matches!(index, Index::Axis { .. })).count() - 1;
+        // Tensors have at most 8 dimensions.
+        votes[axis.at()] += weight * AN_AXIS.pow(more.min(8) as u32);
     }
 }

@@ -75,3 +75,20 @@ fn a_product_adds_onto_its_variable_and_the_epilogue_is_one_loop() {
          buffer b0[m, n]",
     );
 }
+
+#[test]
+fn a_rows_sum_runs_along_the_row_though_its_result_does_not() {
+    check(
+        "fn sums<M, N>(x: &Tensor<f32, (M, N)>, out: &mut Tensor<f32, M>) {
+            for m in tile(M) {
+                out[m] = x[(m, ..)].sum(N);
+            }
+        }",
+        "in parallel for each block of m
+           for each m
+             lanes N
+               v0 = x[m, N]
+               v1 sum over N of v0
+             store out = v1",
+    );
+}

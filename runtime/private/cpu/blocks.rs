@@ -54,15 +54,16 @@ const FEW: (i32, i32) = (2, 4);
 /// Rows of a block of a matrix product over `length` rows: blocks of about the same size.
 #[must_use]
 pub fn rows(length: i32) -> i32 {
-    even(length, ROWS, FEW.0.min(length / 32))
+    even(length, ROWS, FEW.0.min(length / 64))
 }
 
-/// Columns of a block of a matrix product over `length` columns: blocks of about the same size, of whole
-/// panels.
+/// Columns of a block of a matrix product of `rows` rows over `length` columns: blocks of about the same size,
+/// of whole panels. Those of few rows are long, as what is multiplied with them is read in place.
 #[must_use]
-pub fn columns(isa: crate::simd::InstructionSet, length: i32) -> i32 {
+pub fn columns(isa: crate::simd::InstructionSet, length: i32, rows: i32) -> i32 {
     let panel = crate::simd::dot::panel_width(isa, length.max(0) as usize) as i32;
-    even(length, COLUMNS, FEW.1.min(length / 96)).saturating_add(panel - 1) / panel * panel
+    let most = if rows <= 12 { 4 * COLUMNS } else { COLUMNS };
+    even(length, most, FEW.1.min(length / 96)).saturating_add(panel - 1) / panel * panel
 }
 
 /// The length over a number of blocks of at most `most`, of which there are at least `few`.
@@ -78,11 +79,12 @@ mod tests {
 
     #[test]
     fn blocks_of_products_are_even_and_of_whole_panels() {
-        assert_eq!([0, 1, 12, 64, 100, 256, 300, 1024].map(rows), [1, 1, 12, 32, 50, 128, 100, 128]);
+        assert_eq!([0, 1, 12, 64, 100, 256, 300, 1024].map(rows), [1, 1, 12, 64, 100, 128, 100, 128]);
         for isa in [InstructionSet::Scalar, InstructionSet::Avx2, InstructionSet::Avx512] {
             for length in [0, 1, 30, 64, 96, 256, 384, 1000, 1024, 4096, i32::MAX] {
-                let (block, panel) =
-                    (columns(isa, length), crate::simd::dot::panel_width(isa, length as usize));
+                let panel = crate::simd::dot::panel_width(isa, length as usize);
+                let block = columns(isa, length, 100);
+                assert!(columns(isa, length, 1) >= block, "{isa:?} {length}");
                 assert!(block > 0 && (block as usize).is_multiple_of(panel), "{isa:?} {length}: {block}");
                 assert!(block <= COLUMNS + panel as i32 || length <= block, "{isa:?} {length}: {block}");
             }

@@ -1,7 +1,7 @@
 //! Products with AVX2: 6 rows by 2 registers.
 
-use super::inner::{Inner, inner, inner_table};
-use super::kernels::Kernels;
+use super::inner::{Inner, Outer, inner, inner_table, outer, outer_table};
+use super::kernels::{Few, Kernels};
 use super::layout::{self, Layout, Task};
 use super::micro::{Tile, micro as body, micro_table};
 use super::register::{Register, Stored, Widening};
@@ -160,6 +160,10 @@ with_avx2! {
         // SAFETY: the same contract.
         unsafe { inner::<R, S, M, J>(task) }
     }
+    unsafe fn outer_of<R: Widening, const S: usize, const M: usize, const P: usize>(task: &Outer) {
+        // SAFETY: the same contract.
+        unsafe { outer::<R, S, M, P>(task) }
+    }
     unsafe fn copy(task: &Task) {
         // SAFETY: the same contract.
         unsafe { layout::copy::<F32x8>(task) }
@@ -171,19 +175,23 @@ with_avx2! {
 }
 
 static LAYOUT: Layout = Layout { copy, transpose };
+static FEW: Few = Few {
+    inner: inner_table!(inner_of, F32x8: 1: 4, 2: 4, 3: 3, 4: 2, 5: 2, 6: 2, 7: 1, 8: 1, 9: 1, 10: 1, 11: 1, 12: 1),
+    outer: outer_table!(outer_of, F32x8),
+};
 
 macro_rules! tables {
-    ($($TABLE:ident: $T:ty, $R:ty, ($($M:literal)*), $layout:expr, $inner:expr;)*) => {$(
+    ($($TABLE:ident: $T:ty, $R:ty, ($($M:literal)*), $layout:expr, $few:expr;)*) => {$(
         pub(super) static $TABLE: Kernels<$T> = Kernels {
             lanes: <$R>::LANES,
             micro: &[micro_table!(micro, $R, 1: $($M)*), micro_table!(micro, $R, 2: $($M)*)],
-            inner: $inner,
+            few: $few,
             layout: $layout,
         };
     )*};
 }
 tables! {
-    F32: f32, F32x8, (1 2 3 4 5 6), Some(&LAYOUT), Some(inner_table!(inner_of, F32x8));
+    F32: f32, F32x8, (1 2 3 4 5 6), Some(&LAYOUT), Some(&FEW);
     F64: f64, F64x4, (1 2 3 4 5 6), None, None;
     I32: i32, I32x8, (1 2 3 4 5), Some(&LAYOUT), None;
     I64: i64, I64x4, (1 2 3 4), None, None;

@@ -1,7 +1,7 @@
 //! Products with AVX-512: 9 rows by 3 registers, or 12 by 2.
 
-use super::inner::{Inner, inner, inner_table};
-use super::kernels::Kernels;
+use super::inner::{Inner, Outer, inner, inner_table, outer, outer_table};
+use super::kernels::{Few, Kernels};
 use super::layout::{self, Layout, Task};
 use super::micro::{Tile, micro as body, micro_table};
 use super::register::{Register, Stored, Widening};
@@ -119,7 +119,9 @@ unsafe fn transposed(lines: &[F32x16; 16]) -> [F32x16; 16] {
         // fours[4·x + group]: lines 4·group .., in the 128-bit part q their element 4·q + x.
         let mut block = [F32x16::zero(); 16];
         for x in 0..4 {
-            let [a, b, c, d] = [0, 1, 2, 3].map(|group| _mm512_castpd_ps(fours[4 * x + group]));
+            // One by one: a closure would not have the instructions.
+            let (a, b) = (_mm512_castpd_ps(fours[4 * x]), _mm512_castpd_ps(fours[4 * x + 1]));
+            let (c, d) = (_mm512_castpd_ps(fours[4 * x + 2]), _mm512_castpd_ps(fours[4 * x + 3]));
             let (even_ab, odd_ab) = (_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xDD>(a, b));
             let (even_cd, odd_cd) = (_mm512_shuffle_f32x4::<0x88>(c, d), _mm512_shuffle_f32x4::<0xDD>(c, d));
             block[x] = F32x16(_mm512_shuffle_f32x4::<0x88>(even_ab, even_cd));
@@ -140,6 +142,10 @@ with_avx512! {
         // SAFETY: the same contract.
         unsafe { inner::<R, S, M, J>(task) }
     }
+    unsafe fn outer_of<R: Widening, const S: usize, const M: usize, const P: usize>(task: &Outer) {
+        // SAFETY: the same contract.
+        unsafe { outer::<R, S, M, P>(task) }
+    }
     unsafe fn copy(task: &Task) {
         // SAFETY: the same contract.
         unsafe { layout::copy::<F32x16>(task) }
@@ -151,20 +157,24 @@ with_avx512! {
 }
 
 static LAYOUT: Layout = Layout { copy, transpose };
+static FEW: Few = Few {
+    inner: inner_table!(inner_of, F32x16: 1: 4, 2: 4, 3: 4, 4: 4, 5: 4, 6: 4, 7: 3, 8: 3, 9: 2, 10: 2, 11: 2, 12: 2),
+    outer: outer_table!(outer_of, F32x16),
+};
 
 macro_rules! tables {
-    ($($TABLE:ident: $T:ty, $R:ty, [$($V:literal: $($M:literal)*),*], $layout:expr, $inner:expr;)*) => {$(
+    ($($TABLE:ident: $T:ty, $R:ty, [$($V:literal: $($M:literal)*),*], $layout:expr, $few:expr;)*) => {$(
         pub(super) static $TABLE: Kernels<$T> = Kernels {
             lanes: <$R>::LANES,
             micro: &[$(micro_table!(micro, $R, $V: $($M)*)),*],
-            inner: $inner,
+            few: $few,
             layout: $layout,
         };
     )*};
 }
 tables! {
     F32: f32, F32x16, [1: 1 2 3 4 5 6 7 8 9 10 11 12, 2: 1 2 3 4 5 6 7 8 9 10 11 12, 3: 1 2 3 4 5 6 7 8 9],
-        Some(&LAYOUT), Some(inner_table!(inner_of, F32x16));
+        Some(&LAYOUT), Some(&FEW);
     F64: f64, F64x8, [1: 1 2 3 4 5 6 7 8 9 10 11 12, 2: 1 2 3 4 5 6 7 8 9 10 11 12, 3: 1 2 3 4 5 6 7 8 9], None, None;
     I32: i32, I32x16, [1: 1 2 3 4 5 6 7 8, 2: 1 2 3 4 5 6 7 8], Some(&LAYOUT), None;
     I64: i64, I64x8, [1: 1 2 3 4 5 6 7 8, 2: 1 2 3 4 5 6 7 8], None, None;

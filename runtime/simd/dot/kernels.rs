@@ -1,6 +1,6 @@
 //! The functions of each instruction set, as tables: differences between targets are data.
 
-use super::inner::{INNER_ROWS, InnerKernel};
+use super::inner::{INNER_ROWS, InnerKernels, OUTER_ROWS, OuterKernel};
 use super::layout::Layout;
 use super::micro::Micro;
 use super::portable;
@@ -16,10 +16,18 @@ pub(super) struct Kernels<T: 'static> {
     pub(super) lanes: usize,
     /// `micro[registers - 1][rows - 1][whole or with a tail]`.
     pub(super) micro: &'static [&'static [[Micro<T>; 2]]],
-    /// `inner[stored][rows - 1][one line or several]`.
-    pub(super) inner: Option<&'static [[[InnerKernel; 2]; INNER_ROWS]; 3]>,
+    /// For a few rows, if it is f32 that is multiplied.
+    pub(super) few: Option<&'static Few>,
     /// How operands of 32 bits are laid out.
     pub(super) layout: Option<&'static Layout>,
+}
+
+/// The functions for products of a few rows.
+pub(super) struct Few {
+    /// `inner[stored][rows - 1]`.
+    pub(super) inner: &'static [[InnerKernels; INNER_ROWS]; 3],
+    /// `outer[stored][rows - 1][one contracted element, or several]`.
+    pub(super) outer: &'static [[[OuterKernel; 2]; OUTER_ROWS]; 3],
 }
 
 impl<T> Kernels<T> {

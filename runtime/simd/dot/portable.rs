@@ -1,7 +1,7 @@
 //! Products in portable Rust: four lanes in an array, which the compiler may turn into SSE2 or NEON.
 
-use super::inner::{Inner, inner, inner_table};
-use super::kernels::Kernels;
+use super::inner::{Inner, Outer, inner, inner_table, outer, outer_table};
+use super::kernels::{Few, Kernels};
 use super::layout::{self, Layout, Task};
 use super::micro::{Tile, micro as body, micro_table};
 use super::register::{Register, Stored, Widening};
@@ -116,6 +116,10 @@ unsafe fn inner_of<R: Widening, const S: usize, const M: usize, const J: usize>(
     // SAFETY: the same contract.
     unsafe { inner::<R, S, M, J>(task) }
 }
+unsafe fn outer_of<R: Widening, const S: usize, const M: usize, const P: usize>(task: &Outer) {
+    // SAFETY: the same contract.
+    unsafe { outer::<R, S, M, P>(task) }
+}
 unsafe fn copy(task: &Task) {
     // SAFETY: the same contract.
     unsafe { layout::copy::<Four<f32>>(task) }
@@ -126,22 +130,26 @@ unsafe fn transpose(task: &Task) {
 }
 
 static LAYOUT: Layout = Layout { copy, transpose };
+static FEW: Few = Few {
+    inner: inner_table!(inner_of, Four<f32>: 1: 4, 2: 4, 3: 4, 4: 2, 5: 2, 6: 2, 7: 1, 8: 1, 9: 1, 10: 1, 11: 1, 12: 1),
+    outer: outer_table!(outer_of, Four<f32>),
+};
 
 macro_rules! tables {
-    ($($TABLE:ident: $T:ty, $layout:expr, $inner:expr;)*) => {$(
+    ($($TABLE:ident: $T:ty, $layout:expr, $few:expr;)*) => {$(
         pub(super) static $TABLE: Kernels<$T> = Kernels {
             lanes: 4,
             micro: &[
                 micro_table!(micro, Four<$T>, 1: 1 2 3 4),
                 micro_table!(micro, Four<$T>, 2: 1 2 3 4),
             ],
-            inner: $inner,
+            few: $few,
             layout: $layout,
         };
     )*};
 }
 tables! {
-    F32: f32, Some(&LAYOUT), Some(inner_table!(inner_of, Four<f32>));
+    F32: f32, Some(&LAYOUT), Some(&FEW);
     F64: f64, None, None;
     I32: i32, Some(&LAYOUT), None;
     I64: i64, None, None;

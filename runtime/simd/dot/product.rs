@@ -9,7 +9,7 @@
 //!       for panels, for a few rows: microkernel
 //! ```
 
-use super::inner::{INNER_DEPTH, INNER_LINES, INNER_ROWS, Inner};
+use super::inner::{INNER_DEPTH, INNER_ROWS, Inner, OUTER_ROWS, OUTER_STEP, Outer};
 use super::kernels::{Kernels, Number};
 use super::layout::{lay_out, stored};
 use super::micro::{DEPTH, ROW, Tile};
@@ -48,6 +48,8 @@ pub(super) unsafe fn product<T: Number>(isa: InstructionSet, problem: &Problem<T
             }
         } else if let Some(few) = Few::of(isa, problem) {
             few.run(isa, scratch);
+        } else if is_outer(isa, problem) {
+            outer(isa, problem, scratch);
         } else {
             blocks(isa, problem, scratch);
         }
@@ -71,7 +73,7 @@ struct Few {
 impl Few {
     fn of<T: Number>(isa: InstructionSet, problem: &Problem<T>) -> Option<Few> {
         let Problem { m, n, k, a, b, c, ldc, accumulate } = *problem;
-        T::kernels(isa).inner?;
+        T::kernels(isa).few?;
         let Operand::Strided(b) = b else { return None };
         // Only f32 has inner kernels, so `c` is f32.
         let c = c.cast();
@@ -88,10 +90,10 @@ impl Few {
     /// # Safety
     /// As [`product`].
     unsafe fn run(&self, isa: InstructionSet, scratch: &mut Scratch) {
-        let (Some(inner), Some(stored)) = (f32::kernels(isa).inner, stored::<f32>(self.line.kind)) else {
+        let (Some(few), Some(stored)) = (f32::kernels(isa).few, stored::<f32>(self.line.kind)) else {
             unreachable!("Few::of has looked");
         };
-        let inner = &inner[stored as usize][self.rows - 1];
+        let inner = &few.inner[stored as usize][self.rows - 1];
         let lda = self.k.min(INNER_DEPTH).next_multiple_of(16);
         let a = scratch.room::<f32>(self.rows * lda);
         for p in (0..self.k).step_by(INNER_DEPTH) {
@@ -100,7 +102,7 @@ impl Few {
             unsafe { lay_out(isa, self.row.at(0, p), (self.rows, k), a, lda) };
             let mut line = 0;
             while line < self.lines {
-                let several = self.lines - line >= INNER_LINES;
+                let several = self.lines - line >= inner.lines;
                 let task = Inner {
                     k,
                     a,
@@ -113,8 +115,65 @@ impl Few {
                     accumulate: self.accumulate || p > 0,
                 };
                 // SAFETY: as above; `line` and as many more as the kernel takes exist.
-                unsafe { inner[usize::from(several)](&task) };
-                line += if several { INNER_LINES } else { 1 };
+                unsafe { (if several { inner.several } else { inner.one })(&task) };
+                line += if several { inner.lines } else { 1 };
+            }
+        }
+    }
+}
+
+/// Elements of the product that outer kernels add to again and again: half of a first-level cache.
+const OUTER_ELEMENTS: usize = 4096;
+
+/// Whether the product is one of few rows with lines whose other axis is contiguous, and microkernels would not
+/// read these well where they are: they are far apart, need widening, or are for a row or two.
+fn is_outer<T: Number>(isa: InstructionSet, problem: &Problem<T>) -> bool {
+    let Operand::Strided(b) = problem.b else { return false };
+    let is_far = !(-NEAR..=NEAR).contains(&b.contracted);
+    T::kernels(isa).few.is_some()
+        && problem.m <= OUTER_ROWS
+        && b.free == 1
+        && stored::<T>(b.kind).is_some()
+        // A microkernel of one row or two waits for its sums.
+        && (is_far || problem.m <= 2 || !T::is_plain(b.kind))
+}
+
+/// # Safety
+/// As [`product`], where [`is_outer`] holds.
+unsafe fn outer<T: Number>(isa: InstructionSet, problem: &Problem<T>, scratch: &mut Scratch) {
+    let Problem { m, n, k, a, b, ldc, accumulate, .. } = *problem;
+    let Operand::Strided(b) = b else { return };
+    let (Some(few), Some(stored)) = (f32::kernels(isa).few, stored::<f32>(b.kind)) else { return };
+    let kernels = &few.outer[stored as usize][m - 1];
+    // Only f32 has outer kernels, so `c` is f32.
+    let c = problem.c.cast::<f32>();
+    let lda = k.min(INNER_DEPTH).next_multiple_of(16);
+    let left = scratch.room::<f32>(m * lda);
+    if !accumulate {
+        // SAFETY: `n` elements of each row are writable.
+        (0..m).for_each(|i| unsafe { c.add(i * ldc).write_bytes(0, n) });
+    }
+    for first in (0..k).step_by(INNER_DEPTH) {
+        let depth = INNER_DEPTH.min(k - first);
+        // SAFETY: rows exist up to `first + depth`; the scratch has room for `m` of `lda`.
+        unsafe { lay_out(isa, a.at(0, first), (m, depth), left, lda) };
+        let columns = (OUTER_ELEMENTS / m).next_multiple_of(16);
+        for j in (0..n).step_by(columns) {
+            let mut p = 0;
+            while p < depth {
+                let several = depth - p >= OUTER_STEP;
+                let task = Outer {
+                    n: columns.min(n - j),
+                    a: left.wrapping_add(p),
+                    lda,
+                    b: b.at(j, first + p).ptr,
+                    ldb: b.contracted,
+                    c: c.wrapping_add(j),
+                    ldc,
+                };
+                // SAFETY: these columns exist, and `p` and as many more contracted elements as the kernel takes.
+                unsafe { kernels[usize::from(several)](&task) };
+                p += if several { OUTER_STEP } else { 1 };
             }
         }
     }

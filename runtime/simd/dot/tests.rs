@@ -214,6 +214,44 @@ fn deep_and_large_products_equal_three_loops() {
     }
 }
 
+#[test]
+fn few_rows_read_the_other_side_in_place() {
+    let random = &mut Random(17);
+    let (n, k) = if cfg!(miri) { (35, 20) } else { (1000, 70) };
+    for (isa, m) in sets().flat_map(|isa| (1..=13).map(move |m| (isa, m))) {
+        let a = Side::<f32>::with(random, (m, k), (k as isize, 1));
+        // Lines far apart of contiguous columns, and contiguous lines.
+        for strides in [(1, 2 * n as isize), (k as isize + 5, 1)] {
+            let b = Side::<f32>::with(random, (n, k), strides);
+            let half = Side::<bf16>::with(random, (n, k), strides);
+            check(
+                (m, n, k),
+                random,
+                |i, p| a.lane(i, p),
+                |j, p| b.lane(j, p),
+                "f32",
+                |c, ldc, accumulate| {
+                    let (a, b) = (a.strided(), Operand::Strided(b.strided()));
+                    // SAFETY: the operands have these sizes, the instruction set is available.
+                    unsafe { dot_f32(isa, m, n, k, a, b, c, ldc, accumulate, &mut Scratch::new()) }
+                },
+            );
+            check(
+                (m, n, k),
+                random,
+                |i, p| a.lane(i, p),
+                |j, p| half.lane(j, p),
+                "bf16",
+                |c, ldc, accumulate| {
+                    let (a, b) = (a.strided(), Operand::Strided(half.strided()));
+                    // SAFETY: as above.
+                    unsafe { dot_f32(isa, m, n, k, a, b, c, ldc, accumulate, &mut Scratch::new()) }
+                },
+            );
+        }
+    }
+}
+
 /// Two threads, each half of it.
 fn share(count: usize, work: &(dyn Fn(usize) + Sync)) {
     std::thread::scope(|scope| {
