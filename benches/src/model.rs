@@ -1,27 +1,33 @@
 //! The real model end to end, from token ids to embeddings.
 
-use crate::Call;
+use crate::protocol::{Failure, Row};
 use minilm::model::{Activations, Bert, Settings};
 use minilm::tokenize::Batch;
+use std::cell::RefCell;
+use std::rc::Rc;
 
-/// A row for each batch shape; none if the model has not been fetched.
-pub fn rows() -> Result<Vec<(String, Call)>, Box<dyn std::error::Error + Send + Sync>> {
+/// A batch of `n_sentences` of `width` tokens; none if the model has not been fetched.
+pub fn open(n_sentences: usize, width: usize) -> Result<Option<Row>, Failure> {
     let folder = minilm::model_folder();
     let weights = folder.join("model.safetensors");
     if !weights.exists() {
-        return Ok(Vec::new());
+        return Ok(None);
     }
-    let row = |(n_sentences, width): (usize, usize)| {
-        let model = Bert::open(&weights, Settings::read(&folder)?, &tilewright::Device::cpu())?;
-        let batch = batch(n_sentences, width);
-        let mut activations = Activations::default();
-        let call: Call = Box::new(move || model.embed(&batch, &mut activations).map(drop));
-        Ok((format!("minilm {n_sentences}x{width}"), call))
-    };
-    [(1, 12), (32, 31), (32, 128)].into_iter().map(row).collect()
+    let model = Bert::open(&weights, Settings::read(&folder)?, &tilewright::Device::cpu())?;
+    let batch = batch(n_sentences, width);
+    let mut activations = Activations::default();
+    let embeddings = Rc::new(RefCell::new(Vec::new()));
+    let last = Rc::clone(&embeddings);
+    Ok(Some(Row {
+        call: Box::new(move || {
+            *embeddings.borrow_mut() = model.embed(&batch, &mut activations)?.to_vec();
+            Ok(())
+        }),
+        result: Box::new(move || Ok(last.borrow().iter().flat_map(|x| x.to_le_bytes()).collect())),
+    }))
 }
 
-/// Sentences of equal length, of arbitrary words between the markers.
+/// Sentences of equal length, of arbitrary words between the markers; as in versus/inputs.py.
 fn batch(n_sentences: usize, width: usize) -> Batch {
     let id = |at: usize| match at % width {
         0 => 101,

@@ -1,0 +1,1 @@
+"""Our kernels and others' in one run: see ../versus.py."""

@@ -1,0 +1,90 @@
+"""Contestants: a process each, asked and answering by the line."""
+
+import os
+import subprocess
+import sys
+import time
+
+from .install import BENCHES
+
+# glibc gives large allocations back to the system at once, and every call of a library that cannot write
+# to an output made before would pay for fresh pages. Peers keep them; ours runs with what a user has.
+KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40)}
+
+
+class Refused(Exception):
+    """What a contestant answered instead of a result."""
+
+
+class Contestant:
+    def __init__(self, name, command, threads, environment):
+        self.name = name
+        limits = {"TILEWRIGHT_THREADS": threads, "RAYON_NUM_THREADS": threads, "OMP_NUM_THREADS": threads}
+        environment = os.environ | {key: str(value) for key, value in limits.items()} | environment
+        self.process = subprocess.Popen(
+            command,
+            env=environment,
+            cwd=BENCHES,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            bufsize=1,
+        )
+        self.info = self.ask("info")
+
+    def ask(self, question):
+        try:
+            print(question, file=self.process.stdin, flush=True)
+            answer = self.process.stdout.readline().strip()
+        except BrokenPipeError:
+            answer = ""
+        if not answer:
+            raise Refused(f"its process ended at {question!r}")
+        if answer.startswith("error: "):
+            raise Refused(answer.removeprefix("error: "))
+        return answer
+
+    def cpu_seconds(self):
+        """Used by all its threads so far."""
+        if not hasattr(time, "clock_gettime"):
+            return 0.0
+        # The number of a process's clock, as clock_getcpuclockid(3) makes it.
+        return time.clock_gettime(~self.process.pid << 3 | 2)
+
+    def wait_until_idle(self, patience=0.5):
+        """Threads of a pool spin for a while after a call, and would take a core from the next contestant.
+        Forbidding that would slow the pool down while it is timed, so it is waited for instead."""
+        begin, used = time.monotonic(), self.cpu_seconds()
+        while time.monotonic() - begin < patience:
+            time.sleep(0.001)
+            before, used = used, self.cpu_seconds()
+            if used - before < 0.0001:
+                return True
+        return False
+
+    def close(self):
+        self.process.stdin.close()
+        try:
+            self.process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+
+
+def start_all(serve, rust_peers, threads):
+    """Ours first."""
+    cache = BENCHES.parent / "target/versus-inductor"
+    quiet = KEEP_MEMORY | {"TORCHINDUCTOR_CACHE_DIR": str(cache)}
+
+    def worker(kind):
+        return [sys.executable, "-m", "versus.worker", kind, str(threads)]
+
+    commands = [
+        ("ours", [serve], {}),
+        ("PyTorch", worker("torch"), quiet),
+        ("torch.compile", worker("compile"), quiet),
+        ("ONNX Runtime", worker("onnx"), quiet),
+        ("gemm", [rust_peers, "gemm", str(threads)], quiet),
+        ("candle", [rust_peers, "candle", str(threads)], quiet),
+    ]
+    return [Contestant(name, command, threads, environment) for name, command, environment in commands]
