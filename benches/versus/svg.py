@@ -19,7 +19,7 @@ def chart(report):
     shapes = [background(height), *header(report, bars), *axis(height)]
     for at, name in enumerate(names):
         y = 64 + at * step
-        shapes.append(text(LABELS - 8, y + step / 2, name, anchor="end"))
+        shapes.append(text(LABELS - 8, y + LINE * len(threads) / 2, name, anchor="end"))
         for turn, count in enumerate(threads):
             if (name, count) in ratios:
                 shapes += bar(y + turn * LINE, ratios[name, count], bars[count])
