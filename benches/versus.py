@@ -25,7 +25,7 @@ from functools import partial
 from pathlib import Path
 
 from versus import install, report, svg
-from versus.rows import MODEL, chosen
+from versus.rows import chosen
 
 HERE = Path(__file__).parent
 
@@ -43,32 +43,29 @@ def options():
 
 
 def main():
-    chosen_options = options()
+    wanted = options()
     install.enter()
-    document = measure(chosen_options)
+    document = measure(wanted)
     print(report.markdown(document))
     for path, text in (
-        (chosen_options.json, json.dumps(document, indent=1) + "\n"),
-        (chosen_options.svg, svg.chart(document)),
-        (chosen_options.markdown, report.markdown(document)),
+        (wanted.json, json.dumps(document, indent=1) + "\n"),
+        (wanted.svg, svg.chart(document)),
+        (wanted.markdown, report.markdown(document)),
     ):
         if path:
             path.write_text(text)
 
 
-def measure(chosen_options):
+def measure(wanted):
     from versus import contestant, race  # they need numpy, which the environment has
 
-    rounds = 3 if chosen_options.quick else chosen_options.rounds
-    rows = chosen(chosen_options.rows, chosen_options.quick)
-    if not MODEL.exists():
-        print("MiniLM's rows are left out: bash examples/minilm/fetch.sh", file=sys.stderr)
-        rows = [row for row in rows if row.group != "minilm"]
+    rounds = 3 if wanted.quick else wanted.rounds
+    rows = chosen(wanted.rows, wanted.quick)
     load = round(os.getloadavg()[0], 1)
     binaries = install.rust_binaries()
     document = description() | {"rounds": rounds, "load": load, "floors": {}, "rows": []}
     document["floor_bytes"] = beyond_the_caches()
-    for threads in dict.fromkeys(map(int, chosen_options.threads.split(","))):
+    for threads in dict.fromkeys(map(int, wanted.threads.split(","))):
         contestants = contestant.start_all(*binaries, threads)
         document["versions"] = {one.name: one.info for one in contestants}
         document["versions"]["gemm"] = f"gemm {install.locked('gemm')}"

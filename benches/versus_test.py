@@ -17,7 +17,7 @@ RATES = {"fma": 200.0, "int8": 800.0, "read": 20.0, "write": 10.0, "copy": 20.0,
 
 def made_up(name, threads=1, failed=None, **times):
     """A record as race.py makes it, times in seconds."""
-    record = {"row": name, "group": ROWS[name].group, "threads": threads, "failed": failed or {}}
+    record = {"row": name, "group": ROWS[name].group, "threads": threads, "failed": failed or {}, "others": 0.0}
     return record | {"times": {who.replace("_", " "): seen for who, seen in times.items()}, "rates": RATES}
 
 
@@ -85,6 +85,9 @@ class Texts(unittest.TestCase):
         text = report.markdown(document(SOFTMAX, other))
         self.assertIn("| softmax 4096x4096 | 10000 | 20000 | - | 2.00 (2.00 to 2.00) | PyTorch |", text)
         self.assertIn("- softmax 4096x4096, 2: candle: it differs", text)
+
+    def test_a_row_that_others_disturbed_is_marked(self):
+        self.assertIn("| softmax 4096x4096 ~ |", report.markdown(document(SOFTMAX | {"others": 0.2})))
 
     def test_every_line_of_a_table_has_as_many_cells_as_its_header(self):
         for block in report.markdown(document(PRODUCT, SOFTMAX)).split("\n\n"):

@@ -1,12 +1,16 @@
 """The rounds: everyone in turn, row by row."""
 
+import os
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
 
 from . import inputs
 from .contestant import Refused
+
+LEFT_OUT = "left out: unknown, or its weights are not there (bash examples/minilm/fetch.sh)"
 
 
 def run(rows, contestants, threads, rounds, say):
@@ -23,6 +27,7 @@ def measure(row, contestants, threads, rounds, result, say):
     for who, why in record["failed"].items():
         say(f"    {who}: {why}")
     if entered:
+        machine, own, begin = busy_seconds(), own_seconds(contestants), time.monotonic()
         rates = {rate: [] for rate in floors_of(row)}
         for turn in range(-1, rounds):  # the first one warms up
             for rate, seen in rates.items():
@@ -31,6 +36,8 @@ def measure(row, contestants, threads, rounds, result, say):
             shift = turn % len(entered)
             for contestant in entered[shift:] + entered[:shift]:
                 take_turn(contestant, record, turn < 0, say)
+        others = busy_seconds() - machine - (own_seconds(contestants) - own)
+        record["others"] = max(others, 0) / (time.monotonic() - begin) / os.cpu_count()
         record["rates"] = {rate: sorted(seen[1:])[len(seen[1:]) // 2] for rate, seen in rates.items()}
     for contestant in contestants:
         try:
@@ -45,7 +52,7 @@ def enter(row, contestants, result, record):
     ours, *peers = contestants
     try:
         if ours.ask(f"open {row.name}") == "unknown":
-            record["failed"]["ours"] = "left out: its inputs are not there"
+            record["failed"]["ours"] = LEFT_OUT
             return []
         truth = output(ours, row, result)
     except Refused as why:
@@ -89,6 +96,20 @@ def take_turn(contestant, record, warm_up, say):
         say(f"    {contestant.name} does not come to rest")
     if not warm_up:
         record["times"].setdefault(contestant.name, []).append(seconds)
+
+
+def busy_seconds():
+    """What all processors did so far, for this machine and for others that share its hardware."""
+    try:
+        line = Path("/proc/stat").read_text().splitlines()[0]
+    except OSError:
+        return 0
+    user, nice, system, _idle, _wait, interrupts, soft, stolen = map(int, line.split()[1:9])
+    return (user + nice + system + interrupts + soft + stolen) / os.sysconf("SC_CLK_TCK")
+
+
+def own_seconds(contestants):
+    return time.process_time() + sum(contestant.cpu_seconds() for contestant in contestants)
 
 
 def floors_of(row):

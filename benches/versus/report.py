@@ -7,6 +7,7 @@ CONTESTANTS = ["PyTorch", "torch.compile", "ONNX Runtime", "gemm", "candle"]
 
 LEGEND = """\
 - Times are medians over the rounds, in µs. `-`: the peer has no such operation or gave another result.
+- `~`: other programs took more than 5 % of the processors while the row was measured.
 - Ratio: the best peer's time / ours, the median of the paired rounds (quartiles); above 1 we are faster than all.
 - Floor: the shortest time this machine allows / ours, and what sets it. `fma` and `int8` are multiply-adds of
   vectors in registers, without loads (a peer may use a matrix unit, which goes beyond them); `read`, `write`, `copy`
@@ -26,6 +27,7 @@ def summary(record, row):
     entry["times"] = {who: quartiles([1e6 * t for t in seen]) for who, seen in times.items()}
     if "ours" not in times:
         return entry
+    entry["others"] = round(record["others"], 3)
     ours = median(times["ours"])
     peers = {who: median(seen) for who, seen in times.items() if who != "ours"}
     if peers:
@@ -119,7 +121,7 @@ def rows_table(entries):
         ["row", "ours", *seen, "ratio", "best peer", "floor"],
         [
             [
-                entry["row"],
+                entry["row"] + (" ~" if disturbed(entry) else ""),
                 microseconds(entry, "ours"),
                 *(microseconds(entry, who) for who in seen),
                 ratio(entry),
@@ -129,6 +131,10 @@ def rows_table(entries):
             for entry in entries
         ],
     )
+
+
+def disturbed(entry):
+    return entry.get("others", 0) > 0.05
 
 
 def microseconds(entry, who):
