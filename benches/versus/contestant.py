@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from .install import BENCHES
 
@@ -55,15 +56,25 @@ class Contestant:
         """Threads of a pool spin for a while after a call, and would take a core from the next contestant.
         Forbidding that would slow the pool down while it is timed, so it is waited for instead."""
         if sys.platform != "linux":
-            time.sleep(0.02)
+            time.sleep(0.05)
             return True
-        begin, used, rested = time.monotonic(), self.cpu_seconds(), 0
-        while rested < 3 and time.monotonic() - begin < patience:
+        begin, rested = time.monotonic(), 0
+        while rested < 2 and time.monotonic() - begin < patience:
             time.sleep(0.001)
-            before, used = used, self.cpu_seconds()
-            # Once would not do: a thread that spins may be waiting for a processor.
-            rested = rested + 1 if used - before < 0.0001 else 0
-        return rested == 3
+            rested = 0 if self.has_runnable_threads() else rested + 1
+        return rested == 2
+
+    def has_runnable_threads(self):
+        """Whether one runs, or would if it had a processor."""
+        for thread in Path(f"/proc/{self.process.pid}/task").iterdir():
+            try:
+                # The letter after the name, which is in parentheses.
+                state = (thread / "stat").read_text().rpartition(") ")[2][:1]
+            except OSError:
+                continue  # it has ended
+            if state == "R":
+                return True
+        return False
 
     def close(self):
         self.process.stdin.close()

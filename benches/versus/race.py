@@ -75,6 +75,8 @@ def enter(row, contestants, result, record):
     if len(entered) == 1 and record["failed"]:
         record["failed"]["ours"] = "no peer has the same result"
         return []
+    for contestant in entered:
+        contestant.wait_until_idle()
     return entered
 
 
