@@ -56,11 +56,11 @@ impl Emitter<'_> {
             #scalars
             #asserts
             #gpu
+            launch.cost(#cost);
             #blocks
             #rooms
             let mut slots = <#private::cpu::Slots as ::core::default::Default>::default();
             #slots
-            launch.cost(#cost);
             let args = Args::<#arguments> {
                 isa: launch.isa(),
                 slots: [#(#slot_names),*],

@@ -96,7 +96,7 @@ impl Emitter<'_> {
                         names::dim(dim),
                         rows.map_or_else(|| quote!(1), |rows| names::dim(rows).to_token_stream()),
                     );
-                    quote!(#private::cpu::columns(launch.isa(), #dim, #rows))
+                    quote!(#private::cpu::columns(launch.isa(), #dim, #rows, launch.threads()?))
                 }
                 None => quote!(384),
             };
@@ -108,7 +108,7 @@ impl Emitter<'_> {
             return match info.kind.dim() {
                 Some(dim) => {
                     let dim = names::dim(dim);
-                    quote!(#private::cpu::rows(#dim))
+                    quote!(#private::cpu::rows(#dim, launch.threads()?))
                 }
                 None => quote!(96),
             };

@@ -48,22 +48,24 @@ pub fn per_program(elements: usize, row: &[i32]) -> i32 {
 const ROWS: i32 = 144;
 /// Columns of a block, about.
 const COLUMNS: i32 = 288;
-/// Along each axis, blocks are as many if they are not short: several threads then have work.
+/// For several threads: how many blocks of rows and of columns there are at least, if they are not short.
 const FEW: (i32, i32) = (2, 4);
 
-/// Rows of a block of a matrix product over `length` rows: blocks of about the same size.
+/// Rows of a block of a matrix product over `length` rows for so many threads: blocks of about the same size.
 #[must_use]
-pub fn rows(length: i32) -> i32 {
-    even(length, ROWS, FEW.0.min(length / 64))
+pub fn rows(length: i32, threads: usize) -> i32 {
+    even(length, ROWS, if threads > 1 { FEW.0.min(length / 64) } else { 1 })
 }
 
-/// Columns of a block of a matrix product of `rows` rows over `length` columns: blocks of about the same size,
-/// of whole panels. Those of few rows are long, as what is multiplied with them is read in place.
+/// Columns of a block of a matrix product of `rows` rows over `length` columns for so many threads: blocks of
+/// about the same size, of whole panels. Those of few rows are long, as what is multiplied with them is read in
+/// place.
 #[must_use]
-pub fn columns(isa: crate::simd::InstructionSet, length: i32, rows: i32) -> i32 {
+pub fn columns(isa: crate::simd::InstructionSet, length: i32, rows: i32, threads: usize) -> i32 {
     let panel = crate::simd::dot::panel_width(isa, length.max(0) as usize) as i32;
     let most = if rows <= 12 { 4 * COLUMNS } else { COLUMNS };
-    even(length, most, FEW.1.min(length / 96)).saturating_add(panel - 1) / panel * panel
+    even(length, most, if threads > 1 { FEW.1.min(length / 96) } else { 1 }).saturating_add(panel - 1) / panel
+        * panel
 }
 
 /// The length over a number of blocks of at most `most`, of which there are at least `few`.
@@ -79,12 +81,16 @@ mod tests {
 
     #[test]
     fn blocks_of_products_are_even_and_of_whole_panels() {
-        assert_eq!([0, 1, 12, 64, 100, 256, 300, 1024].map(rows), [1, 1, 12, 64, 100, 128, 100, 128]);
+        assert_eq!(
+            [0, 1, 12, 64, 100, 256, 300, 1024].map(|n| rows(n, 2)),
+            [1, 1, 12, 64, 100, 128, 100, 128]
+        );
+        assert_eq!([100, 144, 1024].map(|n| rows(n, 1)), [100, 144, 128]);
         for isa in [InstructionSet::Scalar, InstructionSet::Avx2, InstructionSet::Avx512] {
             for length in [0, 1, 30, 64, 96, 256, 384, 1000, 1024, 4096, i32::MAX] {
                 let panel = crate::simd::dot::panel_width(isa, length as usize);
-                let block = columns(isa, length, 100);
-                assert!(columns(isa, length, 1) >= block, "{isa:?} {length}");
+                let block = columns(isa, length, 100, 2);
+                assert!(columns(isa, length, 1, 2) >= block, "{isa:?} {length}");
                 assert!(block > 0 && (block as usize).is_multiple_of(panel), "{isa:?} {length}: {block}");
                 assert!(block <= COLUMNS + panel as i32 || length <= block, "{isa:?} {length}: {block}");
             }

@@ -83,11 +83,19 @@ def tail(s):
 
 top = (mp.mpf(14.5) - 4) / (mp.mpf(14.5) + 4)
 show("tail", fit(tail, lambda s: 1 / tail(s), mp.mpf(-1), top, 9))
-# Phi(-(k/2 + s)) = P_k(s) for |s| <= 1/4; printed by degree, one entry for each k
-pieces = [fit(lambda s: mp.erfc((k * half + s) / mp.sqrt(2)) / 2, lambda s: 2 / mp.erfc((k * half + s) / mp.sqrt(2)), -half / 2, half / 2, 8) for k in range(8)]
-print(f"pieces: weighted error 2^{float(mp.log(max(error for _, error in pieces), 2)):.1f}")
-for degree in range(9):
-    print(f"    [{', '.join(repr(float(c[degree])) for c, _ in pieces)}],")
+
+
+def show_pieces(name, f):
+    """f(k/2 + s) = P_k(s) for |s| <= 1/4; printed by degree, one entry for each k."""
+    pieces = [fit(lambda s: f(k * half + s), lambda s: 1 / f(k * half + s), -half / 2, half / 2, 8) for k in range(8)]
+    print(f"{name}: weighted error 2^{float(mp.log(max(error for _, error in pieces), 2)):.1f}")
+    for degree in range(9):
+        print(f"    [{', '.join(repr(float(c[degree])) for c, _ in pieces)}],")
+
+
+# Phi(-t), and sigmoid(-z(t)) of gelu_tanh
+show_pieces("erf pieces", lambda t: mp.erfc(t / mp.sqrt(2)) / 2)
+show_pieces("tanh pieces", lambda t: 1 / (1 + mp.exp(2 * mp.sqrt(2 / mp.pi) * (t + mp.mpf("0.044715") * t**3))))
 # log2(m) = s P(s^2), s = (m - 1)/(m + 1), in f64
 s = (mp.sqrt(2) - 1) / (mp.sqrt(2) + 1)
 show("pow log2", fit(lambda z: near(lambda z: mp.log((1 + mp.sqrt(z)) / (1 - mp.sqrt(z)), 2) / mp.sqrt(z), z), lambda z: mp.mpf(1), mp.mpf(0), s * s, 6, f64))

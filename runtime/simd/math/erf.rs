@@ -131,26 +131,31 @@ pub fn erf<S: Simd>(x: S::F32) -> S::F32 {
 pub fn gelu<S: Simd>(x: S::F32) -> S::F32 {
     let t = x.abs();
     let near = t.lt(all::<S>(3.75));
-    let tail = near_tail::<S>(t);
-    // x >= 0: x Φ(x) = x - t Φ(-t); x < 0: -t Φ(-t)
+    let y = near_gelu::<S>(x, &PIECES);
+    if near.all() {
+        return y;
+    }
     let whole = S::F32::select(x.lt(all::<S>(0.0)), all::<S>(-0.0), x);
-    let y = tail.neg().mul_add(t, whole);
-    if near.all() { y } else { S::F32::select(near, y, whole.sub(far_part::<S>(t))) }
+    S::F32::select(near, y, whole.sub(far_part::<S>(t)))
 }
 
-/// `Φ(-t)` for `0 <= t < 3.75`: a polynomial for each half.
+/// `x Φ(x)` for `|x| < 3.75` and a symmetric `Φ`, of which there is a polynomial for each half:
+/// `Φ(-k/2 - s) = Σ s^d pieces[d][k]` for `|s| <= 1/4`.
 #[inline(always)]
-fn near_tail<S: Simd>(t: S::F32) -> S::F32 {
+pub(super) fn near_gelu<S: Simd>(x: S::F32, pieces: &[[f32; 8]; 9]) -> S::F32 {
+    let t = x.abs();
     // Floats of this size are half a unit apart: the sum is rounded to halves, counted by its last bits.
     let shift = all::<S>((3 << 21) as f32);
     let halves = t.add(shift);
     let s = t.sub(halves.sub(shift));
     let k = S::to_bits(halves);
-    let mut sum = S::lookup(&PIECES[8], k);
-    for row in PIECES[..8].iter().rev() {
-        sum = sum.mul_add(s, S::lookup(row, k));
+    let mut tail = S::lookup(&pieces[8], k);
+    for row in pieces[..8].iter().rev() {
+        tail = tail.mul_add(s, S::lookup(row, k));
     }
-    sum
+    // x >= 0: x Φ(x) = x - t Φ(-t); x < 0: -t Φ(-t)
+    let whole = S::F32::select(x.lt(all::<S>(0.0)), all::<S>(-0.0), x);
+    tail.neg().mul_add(t, whole)
 }
 
 /// `x · 2^n` rounded once, for `x >= 0` and `n >= -160`, at the same speed where that is subnormal: a
