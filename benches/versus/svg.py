@@ -41,8 +41,7 @@ def bar(y, entry, colour):
     low, high = place(ratio["low"]), place(ratio["high"])
     middle = y + LINE / 2 - 0.5
     label = f"{ratio['median']:.2f} {entry['best']}"
-    # Beside the bar, on the side that is free.
-    beyond = max(end, high) + 5 if end >= one else one + 5
+    beyond = max(one, end, high) + 5  # where nothing is drawn
     area = f'x="{min(one, end):.1f}" y="{y}" width="{abs(end - one):.1f}" height="{LINE - 1}"'
     return [
         f'<rect {area} fill="{colour}"/>',
