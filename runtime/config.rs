@@ -83,7 +83,7 @@ impl Config {
 
     /// Whether [`Config::tf32`] was called.
     pub(crate) fn takes_tf32(&self) -> bool {
-        self.get(TF32).is_some()
+        self.get(TF32).is_some_and(|value| value != 0)
     }
 
     /// Runs the launch on this instruction set instead of the best that the processor has.
@@ -129,7 +129,8 @@ impl Config {
             if ![THREADS, TF32].contains(&&**key) && !known.clone().any(|name| name == key) {
                 return Err(unknown_key(kernel, key, known));
             }
-            if *value < 1 {
+            // `tf32=0` says what saying nothing says.
+            if *value < if key == TF32 { 0 } else { 1 } {
                 return Err(ConfigError::Value { key: key.to_string(), value: *value });
             }
         }

@@ -100,8 +100,8 @@ impl Emitter<'_> {
 
     /// Whether that loop has as many turns in every program.
     pub fn is_even(&self) -> bool {
-        self.producer
-            .is_some_and(|axis| bounds(self.kernel, axis).iter().all(|bound| self.is_the_same(*bound)))
+        let is_even = |axis| bounds(self.kernel, axis).iter().all(|bound| self.is_the_same(*bound));
+        !self.grid.is_empty() && self.producer.is_some_and(is_even)
     }
 
     /// Whether a scalar is the same for all programs.

@@ -28,6 +28,7 @@ impl Emitter<'_> {
         self.declare_variables();
         self.block(body)?;
         if self.is_even {
+            self.line("end_program();");
             self.depth -= 1;
             self.line("}");
         }

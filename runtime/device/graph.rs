@@ -85,6 +85,9 @@ impl Drop for Ended {
 impl Device {
     /// Runs `calls` so that the kernels launched by it on this thread and device compute nothing yet, and
     /// gives them as a [`Graph`] (a CUDA graph, or ROCm's), which launches all of them, in order, by one call.
+    /// All else that `calls` does happens once, now: a tensor made by it is zero, or a copy of the host's, before
+    /// the first replay only, and scalars keep their values. It should not wait for rayon's threads, whose other
+    /// work this one might then take on and capture.
     ///
     /// ```
     /// use tilewright::prelude::*;

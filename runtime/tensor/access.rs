@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 use super::create::advance;
 use super::{Exclusive, IntoShape, Shape, Shared, Tensor};
@@ -285,11 +286,15 @@ impl<T: Element> Tensor<T> {
     ///
     /// # Errors
     /// The shapes differ, both share a storage, the view was broadcast, the memory is read-only, a storage is
-    /// in use, a view on a GPU is not contiguous, or the GPU's driver fails.
+    /// in use, or the GPU's driver fails; or, copying from a GPU, a launch met an index outside a tensor: then
+    /// nothing is copied.
     pub fn copy_from(&mut self, other: &Tensor<T>) -> Result<(), Error> {
         if self.shape != other.shape {
             let (expected, found) = (self.shape.to_vec(), other.shape.to_vec());
             return Err(TensorError::Shape { expected, found }.into());
+        }
+        if Arc::ptr_eq(&self.storage, &other.storage) && !self.is_empty() {
+            return Err(TensorError::Busy.into());
         }
         match self.storage.gpu() {
             Some(gpu) => self.write_on(gpu, other),

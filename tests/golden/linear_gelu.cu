@@ -107,5 +107,6 @@ linear_gelu(const __grid_constant__ Arguments args) {
         sync_program();
         // out[(m, n)] = gelu(acc + b[n]).cast();
         store<TW_VECTOR_3>(true, v12, args.arg_out.data, along(args.arg_out.stride[0], m), along(args.arg_out.stride[1], n));
+        end_program();
     }
 }

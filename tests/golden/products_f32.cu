@@ -95,5 +95,6 @@ products_f32(const __grid_constant__ Arguments args) {
         sync_program();
         // out[(m, n)] = acc;
         store<TW_VECTOR_2>(true, v7, args.arg_out.data, along(args.arg_out.stride[0], m), along(args.arg_out.stride[1], n));
+        end_program();
     }
 }

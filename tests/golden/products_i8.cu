@@ -94,5 +94,6 @@ products_i8(const __grid_constant__ Arguments args) {
         each(Axes_m_n, i) v7[i] = acc[i];
         // out[(m, n)] = acc;
         store<TW_VECTOR_2>(true, v7, args.arg_out.data, along(args.arg_out.stride[0], m), along(args.arg_out.stride[1], n));
+        end_program();
     }
 }

@@ -114,6 +114,7 @@ fn tensors_are_copied_between_devices_in_place() -> Outcome {
     // Refused: another shape, its own storage, a broadcast view.
     assert!(matches!(y.copy_from(&here), Err(Error::Tensor(TensorError::Shape { .. }))));
     assert!(matches!(y.clone().copy_from(&y), Err(Error::Tensor(TensorError::Busy))));
+    assert!(matches!(y.flip(1)?.copy_from(&y), Err(Error::Tensor(TensorError::Busy))));
     let mut broadcast = y.select(0, 0)?.broadcast_to((4, 3))?;
     assert!(matches!(broadcast.copy_from(&Tensor::zeros((4, 3))), Err(Error::Tensor(_))));
     assert_eq!(host(&y)?, [5, 4, 3, 5, 4, 3]);

@@ -36,8 +36,8 @@ impl Gpu {
         let driver = self.enter()?;
         let (mut stream, mut graph, mut instance) =
             (std::ptr::null_mut(), std::ptr::null_mut(), std::ptr::null_mut());
-        // SAFETY: each call writes to the places it is given. A capture that began is ended, and what it
-        // gives destroyed, whatever fails between; the instance does not need the graph.
+        // SAFETY: each call writes to the places it is given. A capture that began is ended, and what it gave
+        // is destroyed once, as is the stream; the instance needs neither.
         unsafe {
             driver.stream_create(&raw mut stream, NON_BLOCKING)?;
             let captured = driver.capture_begin(stream, RELAXED).and_then(|()| {
@@ -48,14 +48,16 @@ impl Gpu {
                 let ended = driver.capture_end(stream, &raw mut graph);
                 launched.and(ended)
             });
-            let instantiated = captured.and_then(|()| driver.graph_instantiate(&raw mut instance, graph, 0));
-            if !graph.is_null() {
-                driver.graph_destroy(graph)?;
-            }
-            driver.stream_destroy(stream)?;
-            instantiated?;
+            let instantiated = captured.and_then(|()| {
+                driver.graph_instantiate(&raw mut instance, graph, 0)?;
+                Ok(Instance { gpu: self, handle: Mutex::new(Raw(instance)) })
+            });
+            let no_graph = if graph.is_null() { Ok(()) } else { driver.graph_destroy(graph) };
+            let no_stream = driver.stream_destroy(stream);
+            // The first failure is the one that says why.
+            let instance = instantiated?;
+            no_graph.and(no_stream).map(|()| instance)
         }
-        Ok(Instance { gpu: self, handle: Mutex::new(Raw(instance)) })
     }
 }
 

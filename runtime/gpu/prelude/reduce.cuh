@@ -23,6 +23,13 @@ TW_DEVICE void sync_program() {
 #endif
 }
 
+// Before the next program may write to shared memory what this one reads.
+TW_DEVICE void end_program() {
+#if TW_PERSISTENT
+    sync_program();
+#endif
+}
+
 [[maybe_unused]] constexpr int warp_bits = TW_WARP == 64 ? 6 : 5;
 
 // v of the thread whose lane differs in the bits of `mask`.
