@@ -315,6 +315,8 @@ pub(crate) fn scalar(elem: Elem, krate: &syn::Path) -> TokenStream {
         Elem::F64 => quote!(f64),
         Elem::F16 => quote!(#krate::f16),
         Elem::BF16 => quote!(#krate::bf16),
+        Elem::F8E4M3 => quote!(#krate::f8e4m3),
+        Elem::F8E5M2 => quote!(#krate::f8e5m2),
         Elem::I8 => quote!(i8),
         Elem::U8 => quote!(u8),
         Elem::I16 => quote!(i16),

@@ -1,12 +1,13 @@
 //! Element types: what a tensor stores, and how lanes are loaded from and stored to memory.
 
-use crate::simd::{self as lanes, Integers, Lane, Masks, Simd, bf16_bits};
+use crate::simd::{self as lanes, E4M3, E5M2, Integers, Lane, Masks, Simd, bf16_bits};
+use crate::{f8e4m3, f8e5m2};
 use half::{bf16, f16};
 
 /// The vector that elements of type `E` compute in, under the instruction set `S`.
 pub type Vector<S, E> = <<E as Element>::Lane as Lane>::Of<S>;
 
-/// An element type of tensors: f32, f64, f16, bf16, i8, u8, i16, u16, i32, u32, i64, bool.
+/// An element type of tensors: f32, f64, f16, bf16, f8e4m3, f8e5m2, i8, u8, i16, u16, i32, u32, i64, bool.
 ///
 /// # Safety
 /// Every bit pattern of `size_of::<Self>()` zero bytes is a value; the loads and stores touch exactly
@@ -14,7 +15,7 @@ pub type Vector<S, E> = <<E as Element>::Lane as Lane>::Of<S>;
 pub unsafe trait Element:
     Copy + Default + PartialEq + std::fmt::Debug + Send + Sync + 'static
 {
-    /// What it computes in: f32 for f16 and bf16, i32 for small integers, else itself.
+    /// What it computes in: f32 for shorter floats, i32 for small integers, else itself.
     type Lane: Lane;
     /// As in messages and in safetensors headers, in lower case: `f32`, `bf16`, `i64`, `bool`.
     const NAME: &'static str;
@@ -65,11 +66,11 @@ pub unsafe trait Element:
     unsafe fn scatter<S: Simd>(to: *mut Self, offsets: S::I64, mask: S::Mask, lanes: Vector<S, Self>);
 }
 
-/// Storage types that compute in f32: f32, f16, bf16. The bound of a generic kernel.
+/// Storage types that compute in f32: f32, f16, bf16, f8e4m3, f8e5m2. The bound of a generic kernel.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not compute in f32, so no kernel with `T: Float` takes it",
     label = "not a `Float` element type",
-    note = "`Float` is f32, f16 and bf16; write an f64 kernel with `f64` in its signature"
+    note = "`Float` is f32, f16, bf16, f8e4m3 and f8e5m2; write an f64 kernel with `f64` in its signature"
 )]
 pub trait Float: Element<Lane = f32> {}
 
@@ -81,6 +82,8 @@ pub enum Kind {
     F64,
     F16,
     Bf16,
+    F8E4m3,
+    F8E5m2,
     I8,
     U8,
     I16,
@@ -93,11 +96,13 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 12] = [
+    pub const ALL: [Kind; 14] = [
         Kind::F32,
         Kind::F64,
         Kind::F16,
         Kind::Bf16,
+        Kind::F8E4m3,
+        Kind::F8E5m2,
         Kind::I8,
         Kind::U8,
         Kind::I16,
@@ -120,6 +125,8 @@ impl Kind {
             Kind::F64 => "f64",
             Kind::F16 => "f16",
             Kind::Bf16 => "bf16",
+            Kind::F8E4m3 => "f8e4m3",
+            Kind::F8E5m2 => "f8e5m2",
             Kind::I8 => "i8",
             Kind::U8 => "u8",
             Kind::I16 => "i16",
@@ -142,7 +149,32 @@ impl Kind {
             Kind::F64 | Kind::I64 => 8,
             Kind::F32 | Kind::I32 | Kind::U32 => 4,
             Kind::F16 | Kind::Bf16 | Kind::I16 | Kind::U16 => 2,
-            Kind::I8 | Kind::U8 | Kind::Bool => 1,
+            Kind::F8E4m3 | Kind::F8E5m2 | Kind::I8 | Kind::U8 | Kind::Bool => 1,
+        }
+    }
+
+    /// As in a safetensors header: `F32`, `BF16`, `F8_E4M3`, `BOOL`.
+    ///
+    /// ```
+    /// assert_eq!(tilewright::element::Kind::F8E4m3.safetensors(), "F8_E4M3");
+    /// ```
+    #[must_use]
+    pub const fn safetensors(self) -> &'static str {
+        match self {
+            Kind::F32 => "F32",
+            Kind::F64 => "F64",
+            Kind::F16 => "F16",
+            Kind::Bf16 => "BF16",
+            Kind::F8E4m3 => "F8_E4M3",
+            Kind::F8E5m2 => "F8_E5M2",
+            Kind::I8 => "I8",
+            Kind::U8 => "U8",
+            Kind::I16 => "I16",
+            Kind::U16 => "U16",
+            Kind::I32 => "I32",
+            Kind::U32 => "U32",
+            Kind::I64 => "I64",
+            Kind::Bool => "BOOL",
         }
     }
 
@@ -151,11 +183,12 @@ impl Kind {
     /// ```
     /// use tilewright::element::Kind;
     /// assert_eq!(Kind::from_safetensors("BF16"), Some(Kind::Bf16));
-    /// assert_eq!(Kind::from_safetensors("F8_E5M2"), None);
+    /// assert_eq!(Kind::from_safetensors("F8_E5M2"), Some(Kind::F8E5m2));
+    /// assert_eq!(Kind::from_safetensors("F8_E8M0"), None);
     /// ```
     #[must_use]
     pub fn from_safetensors(name: &str) -> Option<Kind> {
-        Kind::ALL.into_iter().find(|kind| kind.name().to_ascii_uppercase() == name)
+        Kind::ALL.into_iter().find(|kind| kind.safetensors() == name)
     }
 }
 
@@ -168,6 +201,8 @@ impl std::fmt::Display for Kind {
 impl Float for f32 {}
 impl Float for f16 {}
 impl Float for bf16 {}
+impl Float for f8e4m3 {}
+impl Float for f8e5m2 {}
 
 /// The functions that go lane by lane, the same for all types.
 macro_rules! one_by_one {
@@ -283,6 +318,10 @@ elements! {
     f16: f32, F16, load_f16, store_f16 stream_f16, |x| x.to_f32(), |x| f16::from_f32(x), |x| S::round_f16(x);
     bf16: f32, Bf16, load_bf16, store_bf16 stream_bf16, |x| x.to_f32(), |x| bf16::from_f32(x),
         |x| S::from_bits(bf16_bits::<S>(x));
+    f8e4m3: f32, F8E4m3, load_f8e4m3, store_f8e4m3, |x| x.to_f32(), |x| f8e4m3::from_f32(x),
+        |x| E4M3.widen::<S>(E4M3.narrow::<S>(x));
+    f8e5m2: f32, F8E5m2, load_f8e5m2, store_f8e5m2, |x| x.to_f32(), |x| f8e5m2::from_f32(x),
+        |x| E5M2.widen::<S>(E5M2.narrow::<S>(x));
     i8: i32, I8, load_i8, store_i8, |x| i32::from(x), |x| x as i8, |x| sign_extend::<S>(x, 24);
     u8: i32, U8, load_u8, store_u8, |x| i32::from(x), |x| x as u8, |x| x.and(lanes::Vector::splat(0xFF));
     i16: i32, I16, load_i16, store_i16, |x| i32::from(x), |x| x as i16, |x| sign_extend::<S>(x, 16);

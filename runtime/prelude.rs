@@ -7,5 +7,5 @@
 //! ```
 
 pub use crate::weights::Weights;
-pub use crate::{Config, Device, Element, Error, Float, Target, Tensor, bf16, f16};
+pub use crate::{Config, Device, Element, Error, Float, Target, Tensor, bf16, f8e4m3, f8e5m2, f16};
 pub use tilewright_macros::{device, kernel, kernels};

@@ -66,18 +66,19 @@ fn each(texts: &[PathBuf], check: impl Fn(&Path) -> Result<(), String> + Sync) {
     assert!(wrong.is_empty(), "{} complaints:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// Whether a text multiplies half floats in blocks that matrix cores take.
-fn has_half_product(text: &str) -> bool {
+/// Whether a text multiplies elements of one of `types` in blocks that matrix cores take.
+fn has_product(text: &str, types: &[&str]) -> bool {
     let kernel = text.split_once("// --- The kernel ---").map_or("", |(_, kernel)| kernel);
-    let is_half = |name: &str| {
-        text.contains(&format!("typedef bf16 {name};")) || text.contains(&format!("typedef f16 {name};"))
-    };
-    let half_operand = kernel.split("Shared<").skip(1).any(|rest| {
+    let is_one = |name: &str| types.iter().any(|ty| text.contains(&format!("typedef {ty} {name};")));
+    let operand = kernel.split("Shared<").skip(1).any(|rest| {
         let elem = rest.split(',').next().unwrap_or_default();
-        ["bf16", "f16"].contains(&elem) || is_half(elem)
+        types.contains(&elem) || is_one(elem)
     });
-    half_operand && kernel.contains(" dot<Axis_")
+    operand && kernel.contains(" dot<Axis_")
 }
+
+const HALVES: &[&str] = &["bf16", "f16"];
+const EIGHTHS: &[&str] = &["f8e4m3", "f8e5m2"];
 
 /// Bytes of spill stores in a line of the compiler's log.
 fn spilled(line: &str) -> u32 {
@@ -181,7 +182,7 @@ fn every_text_compiles_for_nvidia_without_spills_and_on_tensor_cores() {
         return;
     };
     let nvrtc = Nvrtc::open(&tools);
-    let [products, grouped, bytes, rounded, stay] = [const { AtomicUsize::new(0) }; 5];
+    let [products, grouped, bytes, eighth, fetched, rounded, stay] = [const { AtomicUsize::new(0) }; 7];
     each(&texts, |path| {
         let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
         let (cubin, log) = nvrtc.compile(&text, &architecture(path))?;
@@ -194,30 +195,42 @@ fn every_text_compiles_for_nvidia_without_spills_and_on_tensor_cores() {
         if let Some(at) = log.find("C75") {
             return Err(log[at..].to_string());
         }
-        if has_byte_product(&text) {
-            bytes.fetch_add(1, Ordering::Relaxed);
+        let listing = || -> Result<String, String> {
             let file = path.with_extension("cubin");
             std::fs::write(&file, &cubin).map_err(|error| error.to_string())?;
-            let listing = run(Command::new(tools.join("nvidia/cu13/bin/nvdisasm")).arg(&file))?;
-            if !listing.contains("IMMA") {
-                return Err("no IMMA in a product of bytes".into());
+            run(Command::new(tools.join("nvidia/cu13/bin/nvdisasm")).arg(&file))
+        };
+        if has_byte_product(&text) {
+            let (listing, groups) = (listing()?, takes_groups(&text));
+            let eighths = has_product(&text, EIGHTHS);
+            // Devices before the H100, and after it, widen floats of 8 bits to halves.
+            let wanted = match (eighths, groups) {
+                (true, true) => "QGMMA",
+                (true, false) => "HMMA",
+                (false, true) => "IGMMA",
+                (false, false) => "IMMA",
+            };
+            if !listing.contains(wanted) {
+                return Err(format!("no {wanted} in a product of bytes"));
             }
+            if groups && has_maps(&text) && !listing.contains("UTMALDG") {
+                return Err("no UTMALDG in a product of bytes".into());
+            }
+            let counts = if eighths { &eighth } else { &bytes };
+            counts.fetch_add(1, Ordering::Relaxed);
+            fetched.fetch_add(usize::from(groups && has_maps(&text)), Ordering::Relaxed);
         }
         stay.fetch_add(usize::from(text.contains("#define TW_PERSISTENT 1\n")), Ordering::Relaxed);
         if text.contains("#define TW_TF32 1\n") {
             rounded.fetch_add(1, Ordering::Relaxed);
-            let file = path.with_extension("cubin");
-            std::fs::write(&file, &cubin).map_err(|error| error.to_string())?;
-            let listing = run(Command::new(tools.join("nvidia/cu13/bin/nvdisasm")).arg(&file))?;
+            let listing = listing()?;
             if !listing.lines().any(|line| line.contains("HMMA") && line.contains(".TF32")) {
                 return Err("no HMMA in a product of f32 that may round".into());
             }
         }
-        if has_half_product(&text) {
+        if has_product(&text, HALVES) {
             products.fetch_add(1, Ordering::Relaxed);
-            let file = path.with_extension("cubin");
-            std::fs::write(&file, cubin).map_err(|error| error.to_string())?;
-            let listing = run(Command::new(tools.join("nvidia/cu13/bin/nvdisasm")).arg(&file))?;
+            let listing = listing()?;
             // Blocks of 64 rows and more go to groups of four warps, and copies of theirs to the engine.
             let wanted: &[&str] = if takes_groups(&text) { &["HGMMA"] } else { &["HMMA"] };
             let copies: &[&str] = if has_maps(&text) { &["UTMALDG"] } else { &["LDSM"] };
@@ -232,7 +245,9 @@ fn every_text_compiles_for_nvidia_without_spills_and_on_tensor_cores() {
         Ok(())
     });
     assert!(products.into_inner() > 0, "no text has a product of half floats");
-    assert!(bytes.into_inner() > 0, "no text has a product of bytes");
+    assert!(bytes.into_inner() > 0, "no text has a product of integers of 8 bits");
+    assert!(eighth.into_inner() > 0, "no text has a product of floats of 8 bits");
+    assert!(fetched.into_inner() > 0, "no text has a product of bytes that the copy engine brings");
     assert!(stay.into_inner() > 0, "in no text threads stay for further programs");
     assert!(rounded.into_inner() > 0, "no text has a product of f32 on tensor cores");
     assert!(grouped.into_inner() > 0, "no text has a product whose operands the copy engine brings");
@@ -242,7 +257,8 @@ fn every_text_compiles_for_nvidia_without_spills_and_on_tensor_cores() {
 fn has_byte_product(text: &str) -> bool {
     let bits = text.lines().find_map(|line| line.strip_prefix("#define TW_SPREAD_k "));
     let wide = bits.is_some_and(|bits| bits.split(',').count() >= 5);
-    wide && ["i8", "u8"].iter().any(|ty| text.contains(&format!("const Shared<{ty}, Axes<Axis_m, Axis_k>>")))
+    let types = ["i8", "u8", "f8e4m3", "f8e5m2"];
+    wide && types.iter().any(|ty| text.contains(&format!("const Shared<{ty}, Axes<Axis_m, Axis_k>>")))
 }
 
 /// Whether products of a text go to wgmma: rows over four warps or more.
@@ -261,7 +277,7 @@ fn every_text_compiles_for_amd_without_spills_and_on_matrix_cores() {
         println!("skipped: no clang-19; .ci/gpu installs it");
         return;
     }
-    let products = AtomicUsize::new(0);
+    let [products, eighth] = [const { AtomicUsize::new(0) }; 2];
     each(&texts, |path| {
         let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
         let (architecture, object) = (architecture(path), path.with_extension("co"));
@@ -288,18 +304,21 @@ fn every_text_compiles_for_amd_without_spills_and_on_matrix_cores() {
         if let Some(line) = notes.lines().find(spills) {
             return Err(line.trim().to_string());
         }
-        if has_half_product(&text) {
-            products.fetch_add(1, Ordering::Relaxed);
+        let (halves, eighths) = (has_product(&text, HALVES), has_product(&text, EIGHTHS));
+        if halves || eighths {
+            products.fetch_add(usize::from(halves), Ordering::Relaxed);
+            eighth.fetch_add(usize::from(eighths), Ordering::Relaxed);
             let listing = run(Command::new("llvm-objdump-19").arg("-d").arg(&object))?;
             let instruction =
                 if architecture.starts_with("gfx9") { "v_mfma_f32_16x16x16" } else { "v_wmma_f32_16x16x16" };
             if !listing.contains(instruction) {
-                return Err(format!("no {instruction} in a product of half floats"));
+                return Err(format!("no {instruction} in a product of shorter floats"));
             }
         }
         Ok(())
     });
     assert!(products.into_inner() > 0, "no text has a product of half floats");
+    assert!(eighth.into_inner() > 0, "no text has a product of floats of 8 bits");
 }
 
 /// What a command prints.

@@ -68,6 +68,28 @@ fn rounding<M, N, K>(a: &Tensor<f32, (M, K)>, b: &Tensor<f32, (K, N)>, out: &mut
     }
 }
 
+#[kernel]
+fn eighths<M, N, K>(a: &Tensor<f8e4m3, (M, K)>, b: &Tensor<f8e4m3, (N, K)>, out: &mut Tensor<f32, (M, N)>) {
+    for (m, n) in tile((M, N)) {
+        let mut sum = zeros::<f32>((m, n));
+        for k in tile(K) {
+            sum += dot(a[(m, k)], b[(n, k)], k);
+        }
+        out[(m, n)] = sum;
+    }
+}
+
+#[kernel]
+fn across<M, N, K>(a: &Tensor<f8e4m3, (M, K)>, b: &Tensor<f8e4m3, (K, N)>, out: &mut Tensor<f32, (M, N)>) {
+    for (m, n) in tile((M, N)) {
+        let mut sum = zeros::<f32>((m, n));
+        for k in tile(K) {
+            sum += dot(a[(m, k)], b[(k, n)], k);
+        }
+        out[(m, n)] = sum;
+    }
+}
+
 fn numbers<T: Float>(rows: usize, columns: usize, seed: u32) -> Tensor<T> {
     let mut state = seed;
     let mut next = || {
@@ -176,7 +198,7 @@ const BUGS: &[Bug] = &[
         "s.at(k[j] + lane % 4, free[j] + lane / 4)",
         "s.at(k[j] + lane / 8, free[j] + lane / 4)",
     ),
-    bug("rounding", "sm_80", "q < 2 ? k[q % 2] : k[2 + q % 2]", "q < 2 ? k[q % 2] : k[1 + q % 2]"),
+    bug("rounding", "sm_80", "lane % 8, pick(k, q)", "lane % 8, pick(k, q & 1)"),
     bug(
         "rounding",
         "sm_80",
@@ -194,8 +216,8 @@ const BUGS: &[Bug] = &[
     bug(
         "product",
         "sm_90a",
-        "inner ? column : 16 * k16, inner ? 16 * k16 : column);\n                left",
-        "inner ? column : 16, inner ? 16 * k16 : column);\n                left",
+        "inner ? column : k, inner ? k : column);\n                left",
+        "inner ? column : 16, inner ? k : column);\n                left",
     ),
     bug(
         "attention",
@@ -243,9 +265,27 @@ const BUGS: &[Bug] = &[
         "            parity ^= 1u << slot;\n            slot = slot + 1 == stages ? 0 : slot + 1;\n        }\n#endif",
         "            slot = slot + 1 == stages ? 0 : slot + 1;\n        }\n#endif",
     ),
+    // Bytes: 32 contracted positions an instruction, and floats that become halves.
+    bug("eighths", "sm_90a", "constexpr int deep = 32 / int(sizeof(E));", "constexpr int deep = 16;"),
+    bug("eighths", "sm_90a", "k = k16 * (32 / int(sizeof(E)));", "k = k16 * 16;"),
+    bug(
+        "eighths",
+        "sm_80",
+        "{row, row + 8, row, row + 8}, {k, k, k + 16, k + 16}",
+        "{row, row + 8, row, row + 8}, {k, k + 16, k, k + 16}",
+    ),
+    bug("eighths", "sm_80", "halves_of<E>(b[k], low, high);", "halves_of<E>(b[k], high, low);"),
+    bug("eighths", "sm_80", "pair >> 1 & 0x3f803f80u", "pair >> 1 & 0x3f003f80u"),
+    bug(
+        "eighths",
+        "gfx942",
+        "halves_of<E>(bytes, halves[0], halves[1]);",
+        "halves_of<E>(bytes, halves[0], halves[0]);",
+    ),
+    bug("across", "sm_100a", "s.at(k[j] + lane % 4 * 4 + i,", "s.at(k[j] + lane % 4 + 4 * i,"),
     // AMD's fragments, and operands that pass through shared memory.
     bug("product", "gfx942", "first = k + (lane_halves < 16 ? lane / 16 * lane_halves : 0);", "first = k;"),
-    bug("product", "gfx942", "multiply_16<E>(d, fb, fa[m]);", "multiply_16<E>(d, fa[m], fb);"),
+    bug("product", "gfx942", "::type>(d, fb, fa[m]);", "::type>(d, fa[m], fb);"),
     bug("product", "gfx1201", "f = free + lane % 16,", "f = free + lane % 8,"),
     bug("product", "gfx1100", "f = free + lane % 16,", "f = free + lane / 2,"),
     bug("attention", "gfx942", "int at = k16 * lane_halves + j;", "int at = k16 + j;"),
@@ -255,7 +295,7 @@ const BUGS: &[Bug] = &[
         "    wrote_shared();\n    fence_async();\n    sync_program();\n}",
         "    wrote_shared();\n}",
     ),
-    bug("attention", "gfx1100", "exists ? tile[i] : cast<E>(0.0f);", "tile[i];"),
+    bug("attention", "gfx1100", "exists ? tile[i] : E{};", "tile[i];"),
 ];
 
 /// What the emulated launch gives; an error is a bug noticed.
@@ -313,17 +353,23 @@ fn every_planted_bug_is_noticed() {
     let product = |out: &mut Tensor<f32>| product::with(&blocks, &a, &b, out);
     let rounding = |out: &mut Tensor<f32>| rounding::with(&Config::new().tf32(), &left, &right, out);
     let attention = |out: &mut Tensor<f32>| attention(&q, &k, &v, out);
-    let kernels: [(&str, Call, (usize, usize)); 4] = [
+    let (c, d) = (numbers::<f8e4m3>(136, 336, 7), numbers::<f8e4m3>(264, 336, 8));
+    let eighths = |out: &mut Tensor<f32>| eighths::with(&blocks, &c, &d, out);
+    let e = numbers::<f8e4m3>(336, 264, 9);
+    let across = |out: &mut Tensor<f32>| across(&c, &e, out);
+    let kernels: [(&str, Call, (usize, usize)); 6] = [
         ("softmax", &softmax, (5, 1000)),
         ("product", &product, (136, 264)),
         ("rounding", &rounding, (136, 264)),
         ("attention", &attention, (130, 64)),
+        ("eighths", &eighths, (136, 264)),
+        ("across", &across, (136, 264)),
     ];
     let mut missed = Vec::new();
     for (name, call, shape) in kernels {
         let mut wanted = Tensor::zeros(shape);
         call(&mut wanted).unwrap();
-        for architecture in ["sm_80", "sm_90a", "gfx942", "gfx1100", "gfx1201"] {
+        for architecture in ["sm_80", "sm_90a", "sm_100a", "gfx942", "gfx1100", "gfx1201"] {
             let target = emulated::named(architecture);
             let bugs = BUGS.iter().filter(|bug| (bug.kernel, bug.architecture) == (name, architecture));
             let mut got = Tensor::zeros(shape);

@@ -45,6 +45,8 @@ fn every_element_type_comes_back() -> Result<(), WeightsError> {
     comes_back(&[0.0f64, -1.5, f64::MAX, f64::MIN_POSITIVE, f64::NEG_INFINITY])?;
     comes_back(&[f16::from_f32(1.5), f16::MAX, f16::MIN])?;
     comes_back(&[bf16::from_f32(1.5), bf16::MAX, bf16::MIN])?;
+    comes_back(&[f8e4m3::from_f32(1.5), f8e4m3::MAX, f8e4m3::MIN])?;
+    comes_back(&[f8e5m2::from_f32(1.5), f8e5m2::MAX, f8e5m2::MIN])?;
     comes_back(&[0i8, i8::MIN, i8::MAX])?;
     comes_back(&[0u8, 1, u8::MAX])?;
     comes_back(&[0i16, i16::MIN, i16::MAX])?;

@@ -22,7 +22,7 @@ impl Emitter<'_> {
     /// What elements of a type compute in.
     pub fn lane(&self, elem: Elem) -> Lane {
         match elem {
-            Elem::F32 | Elem::F16 | Elem::BF16 => Lane::F32,
+            Elem::F32 | Elem::F16 | Elem::BF16 | Elem::F8E4M3 | Elem::F8E5M2 => Lane::F32,
             Elem::F64 => Lane::F64,
             Elem::I8 | Elem::U8 | Elem::I16 | Elem::U16 | Elem::I32 => Lane::I32,
             Elem::U32 => Lane::U32,
@@ -43,6 +43,8 @@ impl Emitter<'_> {
             Elem::F64 => quote!(f64),
             Elem::F16 => quote!(#private::f16),
             Elem::BF16 => quote!(#private::bf16),
+            Elem::F8E4M3 => quote!(#private::f8e4m3),
+            Elem::F8E5M2 => quote!(#private::f8e5m2),
             Elem::I8 => quote!(i8),
             Elem::U8 => quote!(u8),
             Elem::I16 => quote!(i16),

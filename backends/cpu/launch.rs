@@ -151,6 +151,8 @@ impl Emitter<'_> {
                     Elem::I32 | Elem::F32 | Elem::F64 | Elem::I64 | Elem::Bool => names::param(id),
                     Elem::F16
                     | Elem::BF16
+                    | Elem::F8E4M3
+                    | Elem::F8E5M2
                     | Elem::I8
                     | Elem::U8
                     | Elem::I16
@@ -225,6 +227,8 @@ impl Emitter<'_> {
                     Elem::Bool => quote!(#name),
                     Elem::F16
                     | Elem::BF16
+                    | Elem::F8E4M3
+                    | Elem::F8E5M2
                     | Elem::I8
                     | Elem::U8
                     | Elem::I16

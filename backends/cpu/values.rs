@@ -262,7 +262,7 @@ impl Emitter<'_> {
         let mut cast = of;
         if self.lane(from) != self.lane(to) {
             cast = match to {
-                Elem::F16 | Elem::BF16 | Elem::Param(_) => {
+                Elem::F16 | Elem::BF16 | Elem::F8E4M3 | Elem::F8E5M2 | Elem::Param(_) => {
                     let (element, scalar) = (self.element(to), self.scalar(from));
                     quote!(#private::cpu::convert_to_float::<#set, #element, #scalar>(#cast))
                 }
@@ -285,7 +285,15 @@ impl Emitter<'_> {
                 let (low, high) = (self.extreme(to, true), self.extreme(to, false));
                 quote!(#private::cpu::narrow::<#target>(#cast, #low, #high))
             }
-            Elem::I8 | Elem::U8 | Elem::I16 | Elem::U16 | Elem::F16 | Elem::BF16 | Elem::Param(_) => {
+            Elem::I8
+            | Elem::U8
+            | Elem::I16
+            | Elem::U16
+            | Elem::F16
+            | Elem::BF16
+            | Elem::F8E4M3
+            | Elem::F8E5M2
+            | Elem::Param(_) => {
                 quote!(<#element as #private::Element>::round::<#set>(#cast))
             }
             Elem::F32 | Elem::F64 | Elem::I32 | Elem::U32 | Elem::I64 | Elem::Bool => cast,

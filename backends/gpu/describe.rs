@@ -153,6 +153,8 @@ fn element(elem: Elem, gpu: &TokenStream) -> TokenStream {
         Elem::F64 => kind("F64"),
         Elem::F16 => kind("F16"),
         Elem::BF16 => kind("Bf16"),
+        Elem::F8E4M3 => kind("F8E4m3"),
+        Elem::F8E5M2 => kind("F8E5m2"),
         Elem::I8 => kind("I8"),
         Elem::U8 => kind("U8"),
         Elem::I16 => kind("I16"),

@@ -105,6 +105,8 @@ const TAKEN: &[&str] = &[
     "main",
     "f16",
     "bf16",
+    "f8e4m3",
+    "f8e5m2",
     "f32",
     "f64",
     "i8",
@@ -303,6 +305,8 @@ impl Names {
             Elem::F64 => "f64",
             Elem::F16 => "f16",
             Elem::BF16 => "bf16",
+            Elem::F8E4M3 => "f8e4m3",
+            Elem::F8E5M2 => "f8e5m2",
             Elem::I8 => "i8",
             Elem::U8 => "u8",
             Elem::I16 => "i16",
@@ -320,7 +324,7 @@ impl Names {
     pub fn scalar(&self, kernel: &Kernel, elem: Elem) -> String {
         match elem {
             Elem::Param(id) if kernel.elements[id].bound == ElementBound::Float => "f32".into(),
-            Elem::F16 | Elem::BF16 => "f32".into(),
+            Elem::F16 | Elem::BF16 | Elem::F8E4M3 | Elem::F8E5M2 => "f32".into(),
             Elem::I8 | Elem::U8 | Elem::I16 | Elem::U16 => "i32".into(),
             Elem::F32 | Elem::F64 | Elem::I32 | Elem::U32 | Elem::I64 | Elem::Bool | Elem::Param(_) => {
                 self.elem(elem)

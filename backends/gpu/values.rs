@@ -81,10 +81,10 @@ impl Emitter<'_> {
         matches!(elem, Elem::F32 | Elem::F64)
     }
 
-    /// What a comparison or arithmetic sees of an element: half types as f32.
+    /// What a comparison or arithmetic sees of an element: shorter floats as f32.
     fn wide(&self, value: ValueId, at: Option<&AxisSet>) -> String {
         let operand = self.operand(value, at);
-        if matches!(self.elem(value), Elem::F16 | Elem::BF16 | Elem::Param(_)) {
+        if matches!(self.elem(value), Elem::F16 | Elem::BF16 | Elem::F8E4M3 | Elem::F8E5M2 | Elem::Param(_)) {
             return format!("wide({operand})");
         }
         operand

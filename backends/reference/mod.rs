@@ -127,6 +127,8 @@ fn emit_scalar(kernel: &Kernel, names: &Names<'_>, id: ParamId) -> Option<TokenS
         Elem::F64
         | Elem::F16
         | Elem::BF16
+        | Elem::F8E4M3
+        | Elem::F8E5M2
         | Elem::I8
         | Elem::U8
         | Elem::I16

@@ -65,6 +65,8 @@ impl<'k> Names<'k> {
             Elem::F64 => quote_here!(f64),
             Elem::F16 => quote_here!(#private::f16),
             Elem::BF16 => quote_here!(#private::bf16),
+            Elem::F8E4M3 => quote_here!(#private::f8e4m3),
+            Elem::F8E5M2 => quote_here!(#private::f8e5m2),
             Elem::I8 => quote_here!(i8),
             Elem::U8 => quote_here!(u8),
             Elem::I16 => quote_here!(i16),

@@ -322,6 +322,10 @@ pub enum Elem {
     F16,
     /// bfloat16.
     BF16,
+    /// 8-bit float, 3 bits of mantissa.
+    F8E4M3,
+    /// 8-bit float, 2 bits of mantissa.
+    F8E5M2,
     /// 8-bit signed.
     I8,
     /// 8-bit unsigned.
@@ -698,11 +702,11 @@ pub struct Device {
 }
 
 impl Elem {
-    /// Whether arithmetic is on floats (f16, bf16 and `T: Float` compute in f32).
+    /// Whether arithmetic is on floats (f16, bf16, the 8-bit floats and `T: Float` compute in f32).
     #[must_use]
     pub fn is_float(self, kernel_elements: &Arena<ElementId, ElementParam>) -> bool {
         match self {
-            Elem::F32 | Elem::F64 | Elem::F16 | Elem::BF16 => true,
+            Elem::F32 | Elem::F64 | Elem::F16 | Elem::BF16 | Elem::F8E4M3 | Elem::F8E5M2 => true,
             Elem::Param(id) => kernel_elements[id].bound == ElementBound::Float,
             Elem::I8 | Elem::U8 | Elem::I16 | Elem::U16 | Elem::I32 | Elem::U32 | Elem::I64 | Elem::Bool => {
                 false
@@ -710,12 +714,12 @@ impl Elem {
         }
     }
 
-    /// What arithmetic, `sum` and `dot` give: f32 for half types and `T: Float`, i32 for small
+    /// What arithmetic, `sum` and `dot` give: f32 for shorter floats and `T: Float`, i32 for small
     /// integers, else the type itself. `T: Element` has none.
     #[must_use]
     pub fn compute(self, kernel_elements: &Arena<ElementId, ElementParam>) -> Option<Elem> {
         match self {
-            Elem::F32 | Elem::F16 | Elem::BF16 => Some(Elem::F32),
+            Elem::F32 | Elem::F16 | Elem::BF16 | Elem::F8E4M3 | Elem::F8E5M2 => Some(Elem::F32),
             Elem::I8 | Elem::U8 | Elem::I16 | Elem::U16 | Elem::I32 => Some(Elem::I32),
             Elem::F64 | Elem::U32 | Elem::I64 | Elem::Bool => Some(self),
             Elem::Param(id) => (kernel_elements[id].bound == ElementBound::Float).then_some(Elem::F32),

@@ -3,6 +3,7 @@
 use std::ffi::{CStr, c_char, c_int};
 
 use super::gpu::{Driver, Handle, Library, Opened};
+use crate::element::Kind;
 use crate::error::DeviceError;
 use crate::gpu::{Architecture, TensorMap};
 
@@ -45,6 +46,7 @@ const MULTIPROCESSORS: c_int = 16;
 const CAPABILITY_MAJOR: c_int = 75;
 const CAPABILITY_MINOR: c_int = 76;
 /// Element types of a tensor map.
+const UINT8: c_int = 0;
 const FLOAT16: c_int = 6;
 const BFLOAT16: c_int = 9;
 /// How much the second-level cache fetches at once.
@@ -115,7 +117,14 @@ impl Calls {
         let (platform, library) = (driver.platform, driver.platform.drivers()[0]);
         let encode = self.encode.ok_or(DeviceError::OldDriver { platform, library, symbol })?;
         let mut encoded = EncodedMap([0; 128]);
-        let kind = if map.is_bf16 { BFLOAT16 } else { FLOAT16 };
+        // What is 0 beyond the ends hangs on the size alone.
+        let kind = if map.kind.size() == 1 {
+            UINT8
+        } else if map.kind == Kind::Bf16 {
+            BFLOAT16
+        } else {
+            FLOAT16
+        };
         let swizzle = match map.line {
             128 => 3,
             64 => 2,

@@ -29,18 +29,16 @@ fn rank(kernel: &Kernel, axis: usize) -> usize {
     kernel.order.iter().position(|at| *at == axis).unwrap_or(0)
 }
 
-/// The matrix instructions that a product goes to: those of the architecture for halves, for f32 NVIDIA's if
-/// asked for, else none.
+/// The matrix instructions that a product goes to: those of the architecture for shorter floats, NVIDIA's for
+/// bytes, and for f32 if asked for, else none.
 pub(super) fn cores(problem: &Problem<'_>, dot: &Dot) -> Matrix {
     let [lhs, rhs, result] = [dot.lhs, dot.rhs, dot.result].map(|elem| elem.kind(problem.kinds));
-    if lhs != rhs || result != Kind::F32 {
-        Matrix::None
-    } else if matches!(lhs, Kind::F16 | Kind::Bf16) {
-        problem.architecture.matrix()
-    } else if lhs == Kind::F32 && problem.takes_tf32() {
-        Matrix::Mma
-    } else {
-        Matrix::None
+    match (lhs, result) {
+        _ if lhs != rhs => Matrix::None,
+        (Kind::F16 | Kind::Bf16 | Kind::F8E4m3 | Kind::F8E5m2, Kind::F32) => problem.architecture.matrix(),
+        (Kind::I8 | Kind::U8, Kind::I32) if !problem.architecture.is_amd() => problem.architecture.matrix(),
+        (Kind::F32, Kind::F32) if problem.takes_tf32() => Matrix::Mma,
+        _ => Matrix::None,
     }
 }
 
@@ -121,22 +119,25 @@ fn dot_step(problem: &Problem<'_>, axis: usize, length: i32) -> i32 {
     let dots = problem.kernel.dots;
     let is_rows = dots.iter().any(|dot| dot.rows == axis);
     let is_columns = dots.iter().any(|dot| dot.columns == axis);
+    let size = dots.first().map_or(4, |dot| dot.lhs.kind(problem.kinds).size() as i32);
+    let is_byte = size == 1 && !problem.architecture.is_amd();
     let wanted = match (cores_of_kernel(problem), reduces(problem.kernel)) {
         (Matrix::None, _) if is_rows || is_columns => 64,
         // As many bytes for every type.
-        (Matrix::None, _) => {
-            let size = dots.first().map_or(4, |dot| dot.lhs.kind(problem.kinds).size());
-            i32::try_from(128 / size).unwrap_or(32).min(64)
-        }
+        (Matrix::None, _) => (128 / size).min(64),
         (Matrix::Wgmma, true) => 128,
         (Matrix::Wgmma, false) if is_rows => 128,
         (Matrix::Wgmma, false) if is_columns => 256,
         (_, true) => 64,
         (_, false) if is_rows || is_columns => 128,
+        (Matrix::Mma, false) if is_byte => 64,
         (Matrix::Mma, false) => 32,
+        (_, false) if is_byte => 128,
         (_, false) => 64,
     };
-    (1i32 << bits(length).min(20)).clamp(16, wanted)
+    // An instruction takes 32 bytes, or all of them once.
+    let least = if is_byte && !is_rows && !is_columns { 32 } else { 16 };
+    (1i32 << bits(length).min(20)).clamp(least, wanted)
 }
 
 /// Halves blocks of products while few programs would run.

@@ -77,6 +77,17 @@ macro_rules! scalars {
 }
 scalars! { f32 f64 i8 u8 i16 u16 i32 u32 i64 half::f16 half::bf16 }
 
+macro_rules! eighths {
+    ($($T:ty)*) => {$(
+        impl Scalar for $T {
+            fn bytes(self) -> SmallVec<[u8; 8]> {
+                SmallVec::from_slice(&[self.to_bits()])
+            }
+        }
+    )*};
+}
+eighths! { crate::f8e4m3 crate::f8e5m2 }
+
 impl Scalar for bool {
     fn bytes(self) -> SmallVec<[u8; 8]> {
         SmallVec::from_slice(&[u8::from(self)])

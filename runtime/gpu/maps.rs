@@ -3,6 +3,7 @@
 use smallvec::SmallVec;
 
 use super::{AxisKind, Copy, Memory, Problem};
+use crate::element::Kind;
 
 /// A tensor and a block of it, as `cuTensorMapEncodeTiled` takes them: the contiguous dimension first. The
 /// driver makes 128 bytes of it, which end a kernel's argument block.
@@ -32,8 +33,8 @@ use super::{AxisKind, Copy, Memory, Problem};
 pub struct TensorMap {
     /// Of the first element.
     pub address: u64,
-    /// Whether elements are bfloat16, else f16.
-    pub is_bf16: bool,
+    /// Of an element.
+    pub kind: Kind,
     /// Lengths, in elements.
     pub lengths: SmallVec<[u64; 5]>,
     /// In bytes, of all dimensions but the first.
@@ -54,12 +55,14 @@ pub(super) fn map_of(problem: &Problem<'_>, copy: &Copy, steps: &[i32], blocks: 
     let memory: &Memory = problem.memory.get(copy.tensor)?;
     let rank = copy.index.len();
     let axes = copy.index.iter().flatten().count();
-    if memory.size != 2 || !(2..=5).contains(&rank) || axes != 2 || !memory.address.is_multiple_of(UNIT) {
+    let size = memory.size as u64;
+    if !matches!(size, 1 | 2) || !(2..=5).contains(&rank) || axes != 2 || !memory.address.is_multiple_of(UNIT)
+    {
         return None;
     }
     let mut map = TensorMap {
         address: memory.address,
-        is_bf16: problem.kernel.tensors.get(copy.tensor)?.kind(problem.kinds) == crate::element::Kind::Bf16,
+        kind: problem.kernel.tensors.get(copy.tensor)?.kind(problem.kinds),
         lengths: SmallVec::new(),
         strides: SmallVec::new(),
         block: SmallVec::new(),
@@ -77,7 +80,7 @@ pub(super) fn map_of(problem: &Problem<'_>, copy: &Copy, steps: &[i32], blocks: 
             }
         } else {
             // A dimension of one element has no stride that counts.
-            let bytes = if length == 1 { UNIT } else { 2 * u64::try_from(stride).ok()? };
+            let bytes = if length == 1 { UNIT } else { size * u64::try_from(stride).ok()? };
             if bytes == 0 || bytes % UNIT != 0 || bytes >= 1 << 40 {
                 return None;
             }
@@ -97,8 +100,9 @@ pub(super) fn map_of(problem: &Problem<'_>, copy: &Copy, steps: &[i32], blocks: 
     }
     // The inner side is as long as a line; further panels are copies of their own.
     copy.index.last()?.as_ref()?;
-    map.line = (2 * map.block[0]).min(128);
-    map.block[0] = map.line / 2;
+    let size = size as u32;
+    map.line = (size * map.block[0]).min(128);
+    map.block[0] = map.line / size;
     let fits = map.line >= 32 && map.block.iter().all(|side| *side <= LONGEST);
     fits.then_some(map)
 }

@@ -12,6 +12,7 @@ pub use crate::launch::{AxisMeta, Faults, GridAxis, Launch, Meta, Program, Tenso
 pub use crate::simd::{self, InstructionSet};
 pub use crate::tensor::Tensor;
 pub use crate::{element, tensor};
+pub use crate::{f8e4m3, f8e5m2};
 pub use half::{bf16, f16};
 
 /// What `#[derive(Weights)]` names.

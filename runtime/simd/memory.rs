@@ -1,6 +1,7 @@
 //! Loads and stores of each storage width, that an instruction set may have instructions for.
 
-use super::{Integers, Simd, Vector};
+use super::{E4M3, E5M2, Integers, Simd, Vector};
+use crate::{f8e4m3, f8e5m2};
 use half::{bf16, f16};
 
 macro_rules! memory {
@@ -117,6 +118,42 @@ pub unsafe trait Memory: Sized {
         let bits = bf16_bits::<Self::Set>(lanes).shr(Vector::splat(16));
         // SAFETY: the same elements: a bf16 is 16 bits.
         unsafe { Self::store_i16(to.cast(), bits, n) }
+    }
+    /// Loads and widens.
+    ///
+    /// # Safety
+    /// The `n` elements are readable; `n <= LANES`.
+    #[inline(always)]
+    unsafe fn load_f8e4m3(from: *const f8e4m3, n: usize) -> <Self::Set as Simd>::F32 {
+        // SAFETY: the same elements: an f8e4m3 is 8 bits.
+        E4M3.widen::<Self::Set>(unsafe { Self::load_u8(from.cast(), n) })
+    }
+    /// Rounds to nearest even, saturates and stores.
+    ///
+    /// # Safety
+    /// The `n` elements are writable; `n <= LANES`.
+    #[inline(always)]
+    unsafe fn store_f8e4m3(to: *mut f8e4m3, lanes: <Self::Set as Simd>::F32, n: usize) {
+        // SAFETY: the same elements: an f8e4m3 is 8 bits.
+        unsafe { Self::store_i8(to.cast(), E4M3.narrow::<Self::Set>(lanes), n) }
+    }
+    /// Loads and widens.
+    ///
+    /// # Safety
+    /// The `n` elements are readable; `n <= LANES`.
+    #[inline(always)]
+    unsafe fn load_f8e5m2(from: *const f8e5m2, n: usize) -> <Self::Set as Simd>::F32 {
+        // SAFETY: the same elements: an f8e5m2 is 8 bits.
+        E5M2.widen::<Self::Set>(unsafe { Self::load_u8(from.cast(), n) })
+    }
+    /// Rounds to nearest even, saturates and stores.
+    ///
+    /// # Safety
+    /// The `n` elements are writable; `n <= LANES`.
+    #[inline(always)]
+    unsafe fn store_f8e5m2(to: *mut f8e5m2, lanes: <Self::Set as Simd>::F32, n: usize) {
+        // SAFETY: the same elements: an f8e5m2 is 8 bits.
+        unsafe { Self::store_i8(to.cast(), E5M2.narrow::<Self::Set>(lanes), n) }
     }
     /// Rounded to what an f16 can hold.
     #[inline(always)]

@@ -16,6 +16,7 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 pub mod dot;
+mod eighth;
 mod features;
 mod isa;
 mod math;
@@ -30,6 +31,7 @@ mod tests;
 pub use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 pub use avx512::Avx512;
+pub(crate) use eighth::{E4M3, E5M2};
 pub use features::{with_avx2, with_avx512};
 pub use isa::InstructionSet;
 pub use memory::Memory;

@@ -96,7 +96,7 @@ impl Dtype {
     /// ```
     #[must_use]
     pub fn of<T: Element>() -> Option<Dtype> {
-        Dtype::parse(&T::NAME.to_ascii_uppercase())
+        Dtype::parse(T::KIND.safetensors())
     }
 
     /// Bytes of a tensor of this shape, or why there is no such number.

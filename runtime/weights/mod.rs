@@ -55,7 +55,7 @@ mod open;
 mod read;
 mod report;
 mod save;
-mod small;
+pub(crate) mod small;
 
 pub use bind::Bind;
 #[doc(hidden)]

@@ -35,7 +35,7 @@ fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
     array
 }
 
-/// A number that is about to be rounded to f16 or bf16, as an f32 that rounds to the same: where f32
+/// A number that is about to be rounded to a shorter float, as an f32 that rounds to the same: where f32
 /// cannot hold it, the neighbour with an odd mantissa, so that nothing is rounded twice.
 pub(crate) fn round_to_odd(number: Number) -> Number {
     match number {

@@ -3,7 +3,7 @@
 use super::bytes::Bytes;
 use super::number::{reader, round_to_odd};
 use super::{Dtype, Place, Weights, WeightsError};
-use crate::element::Element;
+use crate::element::{Element, Kind};
 use crate::error::Error;
 use crate::error::TensorError;
 use crate::tensor::Tensor;
@@ -84,7 +84,7 @@ impl Weights {
         if place.dtype == Dtype::Bool {
             check_bools(name, bytes)?;
         }
-        let narrow = matches!(T::NAME, "f16" | "bf16");
+        let narrow = matches!(T::KIND, Kind::F16 | Kind::Bf16 | Kind::F8E4m3 | Kind::F8E5m2);
         let stored = bytes.chunks_exact(place.dtype.bits() / 8).map(read);
         let number = |n| convert::<T>(if narrow { round_to_odd(n) } else { n });
         let tensor = filled(&place.shape, stored.map(number))

@@ -162,12 +162,12 @@ fn written(dtype: Dtype) -> Option<Written> {
         Dtype::F32 => Written::F32,
         Dtype::F64 => Written::F64,
         Dtype::I64 => Written::I64,
+        Dtype::F8E4m3 => Written::F8_E4M3,
+        Dtype::F8E5m2 => Written::F8_E5M2,
         Dtype::U64 => Written::U64,
         Dtype::F4
         | Dtype::F6E2m3
         | Dtype::F6E3m2
-        | Dtype::F8E5m2
-        | Dtype::F8E4m3
         | Dtype::F8E8m0
         | Dtype::F8E4m3fnuz
         | Dtype::F8E5m2fnuz

@@ -78,6 +78,7 @@ outputs!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8);
 outputs!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9);
 outputs!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10);
 outputs!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10, L 11);
+outputs!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10, L 11, M 12, N 13);
 
 /// The dimensions by their strides, and back.
 fn order<E: Element>(tensor: &Tensor<E>) -> (Vec<usize>, Vec<usize>) {

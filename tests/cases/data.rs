@@ -122,6 +122,8 @@ float_samples! {
     f64: |x| x, |x| x, 1.7e308, (53, -1022);
     f16: f16::from_f64, f16::to_f64, 65504.0, (11, -14);
     bf16: bf16::from_f64, bf16::to_f64, 3.38e38, (8, -126);
+    f8e4m3: f8e4m3::from_f64, f8e4m3::to_f64, 448.0, (4, -6);
+    f8e5m2: f8e5m2::from_f64, f8e5m2::to_f64, 57344.0, (3, -14);
 }
 
 macro_rules! integer_samples {

@@ -36,6 +36,8 @@ products! {
     products_f64 products_of_f64 f64 as f64;
     products_f16 products_of_f16 f16 as f32;
     products_bf16 products_of_bf16 bf16 as f32;
+    products_f8e4m3 products_of_f8e4m3 f8e4m3 as f32;
+    products_f8e5m2 products_of_f8e5m2 f8e5m2 as f32;
     products_i8 products_of_i8_widen i8 as i32;
     products_u8 products_of_u8_widen u8 as i32;
     products_i16 products_of_i16_widen i16 as i32;
@@ -64,6 +66,8 @@ large! {
     large_u8 u8 as i32;
     large_f16 f16 as f32;
     large_bf16 bf16 as f32;
+    large_f8e4m3 f8e4m3 as f32;
+    large_f8e5m2 f8e5m2 as f32;
     large_f32 f32 as f32;
     large_tf32 f32 as f32;
 }
@@ -78,6 +82,36 @@ fn tf32_columns<M, N, K>(x: &Tensor<f32, (K, M)>, w: &Tensor<f32, (K, N)>, out: 
         }
         out[(m, n)] = acc;
     }
+}
+
+/// xᵀ · w of bytes: the contracted axis is inner on neither side.
+macro_rules! byte_columns {
+    ($($kernel:ident $ty:ident as $sum:ident;)*) => {
+        $(#[kernel]
+        fn $kernel<M, N, K>(x: &Tensor<$ty, (K, M)>, w: &Tensor<$ty, (K, N)>, out: &mut Tensor<$sum, (M, N)>) {
+            for (m, n) in tile((M, N)) {
+                let mut acc = zeros::<$sum>((m, n));
+                for k in tile(K) {
+                    acc += dot(x[(k, m)], w[(k, n)], k);
+                }
+                out[(m, n)] = acc;
+            }
+        })*
+        #[test]
+        fn products_of_bytes_along_an_outer_axis() {
+            let (m, n, k) = (70, 100, 80);
+            $({
+                let x = tame::<$ty>(1, &[k, m], Layout::Dense);
+                let w = tame::<$ty>(2, &[k, n], Layout::Dense);
+                let out = Tensor::<$sum>::zeros((m, n));
+                check!($kernel(&x, &w) -> out; [Within::Sum(k, 4.0 * k as f64)]; ; "bytes");
+            })*
+        }
+    };
+}
+byte_columns! {
+    columns_i8 i8 as i32;
+    columns_f8e5m2 f8e5m2 as f32;
 }
 
 /// Numbers that need no rounding: what matrix cores give is as near as other sums.
@@ -120,7 +154,7 @@ fn products_of_large_blocks() {
 /// Several blocks along each axis: matrix cores and rings take their whole way.
 #[test]
 fn products_over_several_blocks() {
-    let (m, n, k) = (150, 200, 328);
+    let (m, n, k) = (150, 200, 336);
     macro_rules! dense {
         ($($kernel:ident $ty:ident as $sum:ident;)*) => {$({
             let x = tame::<$ty>(1, &[m, k], Layout::Dense);
@@ -135,6 +169,8 @@ fn products_over_several_blocks() {
         large_u8 u8 as i32;
         large_f16 f16 as f32;
         large_bf16 bf16 as f32;
+        large_f8e4m3 f8e4m3 as f32;
+        large_f8e5m2 f8e5m2 as f32;
         large_f32 f32 as f32;
     }
 }

@@ -150,7 +150,7 @@ of_one_integer! {
     integers_negate_and_invert
 }
 
-comparisons! { compare_f32 f32, compare_f64 f64, compare_f16 f16, compare_bf16 bf16, compare_i8 i8, compare_u8 u8,
+comparisons! { compare_f32 f32, compare_f64 f64, compare_f16 f16, compare_bf16 bf16, compare_f8e4m3 f8e4m3, compare_f8e5m2 f8e5m2, compare_i8 i8, compare_u8 u8,
 compare_i16 i16, compare_u16 u16, compare_i32 i32, compare_u32 u32, compare_i64 i64 }
 
 /// Calls `f` with two wild inputs of every size and layout.
@@ -220,7 +220,7 @@ macro_rules! compared {
     };
 }
 
-compared! { compare_f32 f32, compare_f64 f64, compare_f16 f16, compare_bf16 bf16, compare_i8 i8, compare_u8 u8,
+compared! { compare_f32 f32, compare_f64 f64, compare_f16 f16, compare_bf16 bf16, compare_f8e4m3 f8e4m3, compare_f8e5m2 f8e5m2, compare_i8 i8, compare_u8 u8,
 compare_i16 i16, compare_u16 u16, compare_i32 i32, compare_u32 u32, compare_i64 i64 }
 
 #[kernel]

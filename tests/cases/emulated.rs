@@ -7,6 +7,7 @@ use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ptr::null_mut;
 use std::sync::{Mutex, OnceLock};
+use tilewright::element::Kind;
 use tilewright::{Architecture, TensorMap, Unit};
 
 /// Launches of a kernel that are taken, at most.
@@ -212,7 +213,11 @@ unsafe fn encode(map: &TensorMap, to: &mut [u8]) {
         c_int,
     ) -> c_int;
     let mut encoded = EncodedMap([0; MAP]);
-    let kind = if map.is_bf16 { 9 } else { 6 };
+    let kind = match map.kind.size() {
+        1 => 0,
+        _ if map.kind == Kind::Bf16 => 9,
+        _ => 6,
+    };
     let swizzle = map.line.trailing_zeros() as c_int - 4;
     // SAFETY: the driver API's signature.
     let code = unsafe {

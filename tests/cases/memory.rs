@@ -28,7 +28,7 @@ fn copies_and_transposes_of_every_type_and_layout() {
             }
         )*};
     }
-    of!(f32 f64 f16 bf16 i8 u8 i16 u16 i32 u32 i64 bool);
+    of!(f32 f64 f16 bf16 f8e4m3 f8e5m2 i8 u8 i16 u16 i32 u32 i64 bool);
 }
 
 #[kernel]

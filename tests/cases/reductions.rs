@@ -74,6 +74,8 @@ fn sums_means_and_products_of_floats() {
     of!(f32);
     of!(f16);
     of!(bf16);
+    of!(f8e4m3);
+    of!(f8e5m2);
 }
 
 /// Extremes of one type: they keep the type and are exact.
@@ -111,6 +113,8 @@ extremes! {
     extremes_f64 extremes_of_f64 f64;
     extremes_f16 extremes_of_f16 f16;
     extremes_bf16 extremes_of_bf16 bf16;
+    extremes_f8e4m3 extremes_of_f8e4m3 f8e4m3;
+    extremes_f8e5m2 extremes_of_f8e5m2 f8e5m2;
     extremes_i8 extremes_of_i8 i8;
     extremes_u8 extremes_of_u8 u8;
     extremes_i16 extremes_of_i16 i16;

@@ -353,7 +353,14 @@ impl Lowering<'_> {
             Elem::I32 | Elem::I64 => value,
             Elem::I8 | Elem::U8 | Elem::I16 | Elem::U16 => self.cast(value, Elem::I32, span),
             Elem::U32 => self.cast(value, Elem::I64, span),
-            elem @ (Elem::F32 | Elem::F64 | Elem::F16 | Elem::BF16 | Elem::Bool | Elem::Param(_)) => {
+            elem @ (Elem::F32
+            | Elem::F64
+            | Elem::F16
+            | Elem::BF16
+            | Elem::F8E4M3
+            | Elem::F8E5M2
+            | Elem::Bool
+            | Elem::Param(_)) => {
                 let name = self.elem_name(elem);
                 return self.not_an_index(tensor, &name, span);
             }

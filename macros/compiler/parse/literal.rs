@@ -24,7 +24,14 @@ impl Number {
             Elem::I32 => (i64::from(i32::MIN), i64::from(i32::MAX)),
             Elem::U32 => (0, i64::from(u32::MAX)),
             Elem::I64 => (i64::MIN, i64::MAX),
-            Elem::Bool | Elem::F32 | Elem::F64 | Elem::F16 | Elem::BF16 | Elem::Param(_) => (1, 0),
+            Elem::Bool
+            | Elem::F32
+            | Elem::F64
+            | Elem::F16
+            | Elem::BF16
+            | Elem::F8E4M3
+            | Elem::F8E5M2
+            | Elem::Param(_) => (1, 0),
         };
         match self {
             Number::Int(int) if is_float => Some(Literal::Float(int as f64)),

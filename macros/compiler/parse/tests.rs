@@ -178,7 +178,7 @@ fn the_language_is_accepted() {
 fn mistakes_are_named() {
     let mut wrong = Vec::new();
     for (statements, message) in [
-        ("out[(m, ..)] = x[(m, ..)].cast::<f8e4m3>();", "the element type f8e4m3 comes in a later version"),
+        ("out[(m, ..)] = x[(m, ..)].cast::<u4>();", "the element type u4 comes in a later version"),
         ("out[(m, ..)] = x[(m, ..)].cast::<Foo>();", "Foo is not an element type"),
         ("out[(m, ..)] = exp(x[(m, ..)].cast());", "nothing here says what to cast to"),
         (

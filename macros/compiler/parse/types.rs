@@ -8,6 +8,8 @@ pub(crate) const ELEMS: &[(&str, Elem)] = &[
     ("f64", Elem::F64),
     ("f16", Elem::F16),
     ("bf16", Elem::BF16),
+    ("f8e4m3", Elem::F8E4M3),
+    ("f8e5m2", Elem::F8E5M2),
     ("i8", Elem::I8),
     ("u8", Elem::U8),
     ("i16", Elem::I16),
@@ -19,7 +21,7 @@ pub(crate) const ELEMS: &[(&str, Elem)] = &[
 ];
 
 /// Element types that a later version brings.
-pub(crate) const LATER: &[&str] = &["u64", "f8e4m3", "f8e5m2", "i4", "u4"];
+pub(crate) const LATER: &[&str] = &["u64", "i4", "u4"];
 
 /// What a type name means where a tile's element type is expected.
 pub(crate) enum Named {
@@ -66,4 +68,4 @@ pub(crate) fn type_name(ty: &syn::Type) -> Option<String> {
 }
 
 /// The help for a wrong element type.
-pub(crate) const ELEM_HELP: &str = "the element types are f32, f64, f16, bf16, i8, u8, i16, u16, i32, u32, i64, bool and generics like `T: Float`";
+pub(crate) const ELEM_HELP: &str = "the element types are f32, f64, f16, bf16, f8e4m3, f8e5m2, i8, u8, i16, u16, i32, u32, i64, bool and generics like `T: Float`";

@@ -1,7 +1,8 @@
 // Matrix cores of AMD's GPUs: MFMA (CDNA, 64 lanes) and WMMA (RDNA 3 and 4, 32 lanes), 16 × 16 × 16.
 //
 // The instruction's rows are the columns of our product, so that a thread's accumulators lie side by side
-// along memory; an operand's fragment is then the transposed accumulator's, as on NVIDIA's.
+// along memory; an operand's fragment is then the transposed accumulator's, as on NVIDIA's. Floats of 8 bits
+// become f16 on their way to registers: CDNA 3 has instructions for them, but for other formats.
 
 #if defined(TW_AMD) && TW_MATRIX
 
@@ -16,6 +17,10 @@ template <class S> constexpr bool is_columns() { return starts_with<S>(4, R, R, 
 constexpr int lane_halves = 8, lane_results = 8;
 template <class S> constexpr bool is_columns() { return starts_with<S>(R, R, R, 4) && rest_is_free<S>(4); }
 #endif
+// What the instruction multiplies.
+template <class E> struct Core { typedef E type; };
+template <> struct Core<f8e4m3> { typedef f16 type; };
+template <> struct Core<f8e5m2> { typedef f16 type; };
 template <class S> constexpr bool is_rows() { return starts_with<S>(0, 1, 2, 3) && rest_is_free<S>(4); }
 // RDNA 3 wants all 16 positions in every lane, and accumulators are not like that.
 template <class S> constexpr bool is_contracted() { return lane_halves < 16 && is_columns<S>() && all_registers<S>(4); }
@@ -28,7 +33,19 @@ struct Fragment {
 template <bool Inner, class E, class As> TW_DEVICE Fragment load_fragment(const Shared<E, As>& s, int free, int k) {
     const int lane = threadIdx.x % TW_WARP, f = free + lane % 16, first = k + (lane_halves < 16 ? lane / 16 * lane_halves : 0);
     Fragment fragment;
-    if constexpr (Inner && Shared<E, As>::pieces >= 2) {
+    if constexpr (IsEighth<E>::value) {
+        TW_UNROLL for (int j = 0; j < lane_halves; j += 4) {
+            u32 bytes, halves[2];
+            if constexpr (Inner && Shared<E, As>::pieces >= 1) TW_COPY(&bytes, &s.at(f, first + j), 4);
+            else {
+                E four[4];
+                TW_UNROLL for (int i = 0; i < 4; ++i) four[i] = Inner ? s.at(f, first + j + i) : s.at(first + j + i, f);
+                TW_COPY(&bytes, four, 4);
+            }
+            halves_of<E>(bytes, halves[0], halves[1]);
+            TW_COPY(fragment.x + j, halves, 8);
+        }
+    } else if constexpr (Inner && Shared<E, As>::pieces >= 2) {
         constexpr int width = smaller(lane_halves, 8);
         TW_UNROLL for (int j = 0; j < lane_halves; j += width) {
             Word<2 * width> word = *reinterpret_cast<const Word<2 * width>*>(&s.at(f, first + j));
@@ -95,7 +112,7 @@ TW_DEVICE Fragment left_fragment(const InRegisters<E, Ts, K>& a, int m, int k16)
     Fragment f;
     TW_UNROLL for (int j = 0; j < lane_halves; ++j) {
         int at = k16 * lane_halves + j;
-        f.x[j] = (a.axis.has(at) ? a.tile[Ts::template pair<Rows>(m, at)] : cast<E>(0.0f)).bits;
+        f.x[j] = (a.axis.has(at) ? a.tile[Ts::template pair<Rows>(m, at)] : E{}).bits;
     }
     return f;
 }
@@ -113,7 +130,7 @@ TW_DEVICE void dot_mma(Tile<f32, Rs>& acc, const Left& a, const Shared<E, Bs>& b
             TW_UNROLL for (int m = 0; m < Rows::registers; ++m) {
                 f32 d[lane_results];
                 TW_UNROLL for (int r = 0; r < lane_results; ++r) d[r] = acc[Rs::template pair<Rows>(m, n * lane_results + r)];
-                multiply_16<E>(d, fb, fa[m]);
+                multiply_16<typename Core<E>::type>(d, fb, fa[m]);
                 TW_UNROLL for (int r = 0; r < lane_results; ++r) acc[Rs::template pair<Rows>(m, n * lane_results + r)] = d[r];
             }
         }

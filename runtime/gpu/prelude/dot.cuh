@@ -69,7 +69,12 @@ TW_DEVICE void dot_threads(Tile<T, Rs>& acc, const Shared<E1, As>& a, const Shar
 // Whether matrix cores take these types and blocks.
 template <class K, class T, class E1, class E2> constexpr bool is_for_cores() {
 #if TW_MATRIX
-    return IsHalf<E1>::value && IsHalf<E2>::value && IsHalf<E1>::is_bf16 == IsHalf<E2>::is_bf16 && Same<T, f32>::value && K::block % 16 == 0;
+#if defined(TW_AMD)
+    constexpr bool takes = IsHalf<E1>::value || IsEighth<E1>::value;
+#else
+    constexpr bool takes = IsHalf<E1>::value;
+#endif
+    return takes && Same<E1, E2>::value && Same<T, f32>::value && K::block % 16 == 0;
 #else
     return false;
 #endif
@@ -79,7 +84,7 @@ template <class K, class T, class E1, class E2> constexpr bool is_for_cores() {
 template <class Rows, class Columns, class T, class E2, class E, class As, class Ts, class Inner, class... Outer>
 TW_DEVICE auto hold(const Shared<E, As>& shared, const Tile<E, Ts>& tile, const Inner& in, const Outer&... out) {
 #if TW_MATRIX
-    if constexpr (is_for_cores<Inner, T, E, E2>() && sizeof...(Outer) == 1) {
+    if constexpr (is_for_cores<Inner, T, E, E2>() && IsHalf<E>::value && sizeof...(Outer) == 1) {
         if constexpr (is_rows<typename Rows::spread>() && is_columns<typename Columns::spread>() && is_contracted<typename Inner::spread>())
             return InRegisters<E, Ts, Inner>{tile, in};
         else {
@@ -133,10 +138,15 @@ TW_DEVICE void dot(Tile<T, Rs>& acc, const Shared<E1, As>& a, const Shared<E2, B
     } else
 #endif
 #if defined(TW_CUDA)
-    if constexpr (IsByte<E1>::value && Same<E1, E2>::value && sizeof(T) == 4 && K::block % 32 == 0 && As::last == K::id && Bs::last == K::id) {
-        if constexpr (is_rows<typename Rows::spread>() && is_columns<typename Columns::spread>())
-            dot_bytes<Rows, Columns, K, E1>(acc, a, b);
-        else if constexpr (is_rows<typename Columns::spread>() && is_columns<typename Rows::spread>())
+    if constexpr (IsByte<E1>::value && Same<E1, E2>::value && Same<T, typename ByteSum<E1>::type>::value && K::block % 32 == 0) {
+        if constexpr (is_rows<typename Rows::spread>() && is_columns<typename Columns::spread>()) {
+#if TW_CUDA == 90
+            if constexpr (takes_wgmma<Rows, Columns, K, E1, Bs>() && takes_wgmma_left<Rows, K, E1, As>())
+                return dot_wgmma<Rows, Columns, K, E1>(acc, a, b);
+            else
+#endif
+                dot_bytes<Rows, Columns, K, E1>(acc, a, b);
+        } else if constexpr (is_rows<typename Columns::spread>() && is_columns<typename Rows::spread>())
             dot_bytes<Columns, Rows, K, E1>(acc, b, a);
         else
             dot_threads<Rows, Columns, K>(acc, a, b);

@@ -133,7 +133,7 @@ TW_DEVICE void copy_block(Crew crew, bool any, const Shared<E, As>& shared, cons
             if (exists && Crew::asynchronous) copy_16(to, data + offset);
             else *reinterpret_cast<Word<16>*>(to) = exists ? *reinterpret_cast<const Word<16>*>(data + offset) : Word<16>{0, 0};
         } else {
-            *to = exists ? data[offset] : cast<E>(0.0f);
+            *to = exists ? data[offset] : E{};
         }
     };
     if constexpr (turns <= 8) {
@@ -166,7 +166,7 @@ TW_DEVICE void put(const Shared<E, As>& shared, const Tile<E, Ts>& tile, const I
             bool exists = in.has(Ts::template of<Inner>(i));
             ((exists = exists && out.has(Ts::template of<Outer>(i))), ...);
             int row = Position<Ts>::row(i, 0, out...);
-            shared.at(row, Position<Ts>::along_axis(i, in)) = exists ? tile[i] : cast<E>(0.0f);
+            shared.at(row, Position<Ts>::along_axis(i, in)) = exists ? tile[i] : E{};
         }
     }
     wrote_shared();

@@ -214,8 +214,6 @@ template <class E, int V> struct Pack {
 constexpr int smaller(int a, int b) { return a < b ? a : b; }
 
 // What the standard library calls is_same and enable_if.
-template <class A, class B> struct Same { static constexpr bool value = false; };
-template <class A> struct Same<A, A> { static constexpr bool value = true; };
 template <bool Holds> struct Whether;
 template <> struct Whether<true> { typedef int type; };
 template <bool Holds> using When = typename Whether<Holds>::type;

@@ -36,6 +36,20 @@ struct f16 {
 struct bf16 {
     u16 bits;
 };
+// Floats of 8 bits, stored as their bits: 4 of exponent and 3 of mantissa, or 5 and 2.
+struct f8e4m3 {
+    u8 bits;
+};
+struct f8e5m2 {
+    u8 bits;
+};
+
+// Whether two types are one.
+template <class A, class B> struct Same { static constexpr bool value = false; };
+template <class A> struct Same<A, A> { static constexpr bool value = true; };
+// Whether a type has 8 bits and is a float; whether it is shorter than f32, which it computes in.
+template <class T> struct IsEighth { static constexpr bool value = Same<T, f8e4m3>::value || Same<T, f8e5m2>::value; };
+template <class T> struct IsShort { static constexpr bool value = Same<T, f16>::value || Same<T, bf16>::value || IsEighth<T>::value; };
 
 // The bits of a float, and back.
 TW_DEVICE u32 bits_of(f32 x) {
@@ -59,7 +73,7 @@ TW_DEVICE f64 from_bits(u64 bits) {
     return x;
 }
 
-// --- f16, bf16 ---
+// --- Floats shorter than f32 ---
 
 TW_DEVICE f32 widen(bf16 x) {
     return from_bits(u32(x.bits) << 16);
@@ -105,6 +119,67 @@ TW_DEVICE f16 narrow_f16(f32 x) {
     return f16{y};
 #endif
 }
+
+// Floats of 8 bits. Infinity, Nan: the first bits that are one; beyond 0x7f there is none.
+template <int Mantissa, int Bias, u32 Infinity, u32 Nan> TW_DEVICE f32 widen_eighth(u8 bits) {
+    u32 sign = u32(bits & 0x80u) << 24, rest = bits & 0x7fu;
+    if (rest >= Nan) return from_bits(0x7fc00000u);
+    if (rest >= Infinity) return from_bits(sign | 0x7f800000u);
+    // Multiples of the last bit below the first normal number.
+    if (rest >> Mantissa == 0) return from_bits(sign | bits_of(f32(rest) * from_bits(u32(128 - Bias - Mantissa) << 23)));
+    return from_bits(sign | ((rest << (23 - Mantissa)) + (u32(127 - Bias) << 23)));
+}
+// To nearest even; what is larger than the largest number becomes that. NaN stays NaN.
+template <int Mantissa, int Bias, u32 Largest> TW_DEVICE u8 narrow_eighth(f32 x) {
+    u32 bits = bits_of(x), sign = bits >> 24 & 0x80u, rest = bits & 0x7fffffffu;
+    if (rest > 0x7f800000u) return 0x7f;
+    if (rest > Largest) rest = Largest;
+    if (rest < u32(128 - Bias) << 23) {
+        // The sum's last bit is the last bit of the smallest numbers.
+        u32 magic = u32(151 - Bias - Mantissa) << 23;
+        return u8(sign | (bits_of(from_bits(rest) + from_bits(magic)) - magic));
+    }
+    u32 rounded = rest + (1u << (22 - Mantissa)) - 1u + (rest >> (23 - Mantissa) & 1u);
+    return u8(sign | ((rounded >> (23 - Mantissa)) - (u32(127 - Bias) << Mantissa)));
+}
+#if defined(TW_EMULATED) || defined(__HIP__) || TW_CUDA < 89
+TW_DEVICE f32 widen(f8e4m3 x) { return widen_eighth<3, 7, 0x80, 0x7f>(x.bits); }
+TW_DEVICE f32 widen(f8e5m2 x) { return widen_eighth<2, 15, 0x7c, 0x7d>(x.bits); }
+TW_DEVICE f8e4m3 narrow_f8e4m3(f32 x) { return f8e4m3{narrow_eighth<3, 7, 0x43e00000u>(x)}; }
+TW_DEVICE f8e5m2 narrow_f8e5m2(f32 x) { return f8e5m2{narrow_eighth<2, 15, 0x47600000u>(x)}; }
+#else
+TW_DEVICE f32 widen(f8e4m3 x) {
+    u32 halves;
+    asm("cvt.rn.f16x2.e4m3x2 %0, %1;" : "=r"(halves) : "h"(u16(x.bits)));
+    return widen(f16{u16(halves)});
+}
+TW_DEVICE f32 widen(f8e5m2 x) { return widen(f16{u16(u16(x.bits) << 8)}); }
+TW_DEVICE f8e4m3 narrow_f8e4m3(f32 x) {
+    u16 pair;
+    asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(pair) : "f"(0.0f), "f"(x));
+    return f8e4m3{u8(pair)};
+}
+TW_DEVICE f8e5m2 narrow_f8e5m2(f32 x) {
+    u16 pair;
+    asm("cvt.rn.satfinite.e5m2x2.f32 %0, %1, %2;" : "=h"(pair) : "f"(0.0f), "f"(x));
+    return f8e5m2{u8(pair)};
+}
+#endif
+
+// An f32 rounded to a shorter float.
+template <class To> struct Narrow;
+template <> struct Narrow<f16> {
+    static TW_DEVICE f16 of(f32 x) { return narrow_f16(x); }
+};
+template <> struct Narrow<bf16> {
+    static TW_DEVICE bf16 of(f32 x) { return narrow_bf16(x); }
+};
+template <> struct Narrow<f8e4m3> {
+    static TW_DEVICE f8e4m3 of(f32 x) { return narrow_f8e4m3(x); }
+};
+template <> struct Narrow<f8e5m2> {
+    static TW_DEVICE f8e5m2 of(f32 x) { return narrow_f8e5m2(x); }
+};
 
 // f64 to f32 such that rounding again to fewer bits is as if from f64: to odd.
 TW_DEVICE f32 round_to_odd(f64 x) {
@@ -183,22 +258,25 @@ TW_DEVICE bool mul(bool a, bool b) { return a && b; }
 
 // --- Largest and smallest: NaN wins ---
 
-template <class T> TW_DEVICE T max_of(T a, T b) { return a < b ? b : a; }
-template <class T> TW_DEVICE T min_of(T a, T b) { return b < a ? b : a; }
+template <class T> TW_DEVICE T max_of(T a, T b) {
+    if constexpr (IsShort<T>::value) return widen(a) != widen(a) || widen(a) > widen(b) ? a : b;
+    else return a < b ? b : a;
+}
+template <class T> TW_DEVICE T min_of(T a, T b) {
+    if constexpr (IsShort<T>::value) return widen(a) != widen(a) || widen(a) < widen(b) ? a : b;
+    else return b < a ? b : a;
+}
 TW_DEVICE f32 max_of(f32 a, f32 b) { return a != a || a > b ? a : b; }
 TW_DEVICE f32 min_of(f32 a, f32 b) { return a != a || a < b ? a : b; }
 TW_DEVICE f64 max_of(f64 a, f64 b) { return a != a || a > b ? a : b; }
 TW_DEVICE f64 min_of(f64 a, f64 b) { return a != a || a < b ? a : b; }
-TW_DEVICE f16 max_of(f16 a, f16 b) { return widen(a) != widen(a) || widen(a) > widen(b) ? a : b; }
-TW_DEVICE f16 min_of(f16 a, f16 b) { return widen(a) != widen(a) || widen(a) < widen(b) ? a : b; }
-TW_DEVICE bf16 max_of(bf16 a, bf16 b) { return widen(a) != widen(a) || widen(a) > widen(b) ? a : b; }
-TW_DEVICE bf16 min_of(bf16 a, bf16 b) { return widen(a) != widen(a) || widen(a) < widen(b) ? a : b; }
 
-// --- Comparisons of half types go through f32 ---
+// --- Comparisons of shorter floats go through f32 ---
 
-TW_DEVICE f32 wide(f16 x) { return widen(x); }
-TW_DEVICE f32 wide(bf16 x) { return widen(x); }
-template <class T> TW_DEVICE T wide(T x) { return x; }
+template <class T> TW_DEVICE auto wide(T x) {
+    if constexpr (IsShort<T>::value) return widen(x);
+    else return x;
+}
 
 // --- Conversions: to nearest even, float to integer saturates and NaN is 0 ---
 
@@ -232,7 +310,7 @@ template <> struct Cast<bool, f32> {
 template <> struct Cast<bool, f64> {
     static TW_DEVICE bool of(f64 x) { return x != 0; }
 };
-// Into a half type everything goes through an f32 that was rounded to odd where f32 is too short.
+// Into a shorter float everything goes through an f32 that was rounded to odd where f32 is too short.
 template <class From> struct ToFloat {
     static TW_DEVICE f32 of(From x) { return f32(x); }
 };
@@ -254,38 +332,11 @@ template <> struct ToFloat<i64> {
         return x < 0 ? -y : y;
     }
 };
-template <> struct ToFloat<f16> {
-    static TW_DEVICE f32 of(f16 x) { return widen(x); }
-};
-template <> struct ToFloat<bf16> {
-    static TW_DEVICE f32 of(bf16 x) { return widen(x); }
-};
-template <class From> struct Cast<f16, From> {
-    static TW_DEVICE f16 of(From x) { return narrow_f16(ToFloat<From>::of(x)); }
-};
-template <class From> struct Cast<bf16, From> {
-    static TW_DEVICE bf16 of(From x) { return narrow_bf16(ToFloat<From>::of(x)); }
-};
-template <class To> struct Cast<To, f16> {
-    static TW_DEVICE To of(f16 x) { return Cast<To, f32>::of(widen(x)); }
-};
-template <class To> struct Cast<To, bf16> {
-    static TW_DEVICE To of(bf16 x) { return Cast<To, f32>::of(widen(x)); }
-};
-template <> struct Cast<f16, f16> {
-    static TW_DEVICE f16 of(f16 x) { return x; }
-};
-template <> struct Cast<bf16, bf16> {
-    static TW_DEVICE bf16 of(bf16 x) { return x; }
-};
-template <> struct Cast<f16, bf16> {
-    static TW_DEVICE f16 of(bf16 x) { return narrow_f16(widen(x)); }
-};
-template <> struct Cast<bf16, f16> {
-    static TW_DEVICE bf16 of(f16 x) { return narrow_bf16(widen(x)); }
-};
 template <class To, class From> TW_DEVICE To cast(From x) {
-    return Cast<To, From>::of(x);
+    if constexpr (Same<To, From>::value) return x;
+    else if constexpr (IsShort<From>::value) return cast<To>(widen(x));
+    else if constexpr (IsShort<To>::value) return Narrow<To>::of(ToFloat<From>::of(x));
+    else return Cast<To, From>::of(x);
 }
 
 // --- Lowest and highest values: identities of max and min ---
@@ -313,4 +364,12 @@ template <> struct Limits<f16> {
 template <> struct Limits<bf16> {
     static TW_DEVICE bf16 lowest() { return bf16{0xff80}; }
     static TW_DEVICE bf16 highest() { return bf16{0x7f80}; }
+};
+template <> struct Limits<f8e4m3> {
+    static TW_DEVICE f8e4m3 lowest() { return f8e4m3{0xfe}; }
+    static TW_DEVICE f8e4m3 highest() { return f8e4m3{0x7e}; }
+};
+template <> struct Limits<f8e5m2> {
+    static TW_DEVICE f8e5m2 lowest() { return f8e5m2{0xfc}; }
+    static TW_DEVICE f8e5m2 highest() { return f8e5m2{0x7c}; }
 };

@@ -169,9 +169,9 @@ fn saturated<To: Element>(wide: Wide) -> Wide {
     }
 }
 
-/// To a half type through an f32 that was rounded to odd, so that the last step is the only rounding.
+/// To a shorter float through an f32 that was rounded to odd, so that the last step is the only rounding.
 fn to_half<To: Element>(wide: Wide) -> Wide {
-    if !matches!(To::KIND, Kind::F16 | Kind::Bf16) {
+    if !matches!(To::KIND, Kind::F16 | Kind::Bf16 | Kind::F8E4m3 | Kind::F8E5m2) {
         return wide;
     }
     match wide {

@@ -81,6 +81,16 @@ unsafe fn half_lanes(stored: Stored, bits: __m128i) -> F32x8 {
     F32x8(unsafe {
         match stored {
             Stored::F16 => _mm256_cvtph_ps(bits),
+            Stored::E5m2 => _mm256_cvtph_ps(_mm_slli_epi16::<8>(bits)),
+            Stored::E4m3 => {
+                // Its fields are an f16's whose exponent counts from 8 less; its NaN would be 480.
+                let sign = _mm_slli_epi16::<8>(_mm_and_si128(bits, _mm_set1_epi16(0x80)));
+                let rest = _mm_slli_epi16::<7>(_mm_and_si128(bits, _mm_set1_epi16(0x7F)));
+                let lanes = _mm256_mul_ps(_mm256_cvtph_ps(_mm_or_si128(sign, rest)), _mm256_set1_ps(256.0));
+                let size = _mm256_andnot_ps(_mm256_set1_ps(-0.0), lanes);
+                let nan = _mm256_cmp_ps::<_CMP_GT_OQ>(size, _mm256_set1_ps(448.0));
+                _mm256_blendv_ps(lanes, _mm256_set1_ps(f32::NAN), nan)
+            }
             Stored::Bf16 | Stored::Bits32 => {
                 _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(bits)))
             }
@@ -93,6 +103,7 @@ impl Widening for F32x8 {
         widen(stored: Stored, from: *const u8) -> Self = match stored {
             Stored::Bits32 => F32x8::load(from.cast()),
             Stored::F16 | Stored::Bf16 => half_lanes(stored, _mm_loadu_si128(from.cast())),
+            Stored::E4m3 | Stored::E5m2 => half_lanes(stored, _mm_cvtepu8_epi16(_mm_loadl_epi64(from.cast()))),
         };
         widen_first(stored: Stored, from: *const u8, n: usize) -> Self = match stored {
             Stored::Bits32 => F32x8::load_first(from.cast(), F32x8::mask(n)),
@@ -100,6 +111,13 @@ impl Widening for F32x8 {
                 let mut bits = [0u16; 8];
                 for (i, bits) in bits.iter_mut().enumerate().take(n) {
                     *bits = *from.cast::<u16>().add(i);
+                }
+                half_lanes(stored, _mm_loadu_si128(bits.as_ptr().cast()))
+            }
+            Stored::E4m3 | Stored::E5m2 => {
+                let mut bits = [0u16; 8];
+                for (i, bits) in bits.iter_mut().enumerate().take(n) {
+                    *bits = u16::from(*from.add(i));
                 }
                 half_lanes(stored, _mm_loadu_si128(bits.as_ptr().cast()))
             }

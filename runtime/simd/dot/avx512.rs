@@ -69,12 +69,36 @@ unsafe fn bf16_lanes(bits: __m256i) -> F32x16 {
     F32x16(unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(bits))) })
 }
 
+/// An f8e5m2 is the upper half of an f16.
+#[inline(always)]
+unsafe fn e5m2_lanes(bits: __m128i) -> F32x16 {
+    // SAFETY: the caller has the features.
+    F32x16(unsafe { _mm512_cvtph_ps(_mm256_slli_epi16::<8>(_mm256_cvtepu8_epi16(bits))) })
+}
+
+/// The fields of an f8e4m3 are an f16's whose exponent counts from 8 less; its NaN would be 480.
+#[inline(always)]
+unsafe fn e4m3_lanes(bits: __m128i) -> F32x16 {
+    // SAFETY: the caller has the features.
+    F32x16(unsafe {
+        let wide = _mm256_cvtepi8_epi16(bits);
+        let sign = _mm256_and_si256(wide, _mm256_set1_epi16(i16::MIN));
+        let rest = _mm256_and_si256(_mm256_slli_epi16::<7>(wide), _mm256_set1_epi16(0x3F80));
+        let lanes = _mm512_mul_ps(_mm512_cvtph_ps(_mm256_or_si256(sign, rest)), _mm512_set1_ps(256.0));
+        let size = _mm512_abs_ps(lanes);
+        let nan = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(size, _mm512_set1_ps(448.0));
+        _mm512_mask_mov_ps(lanes, nan, _mm512_set1_ps(f32::NAN))
+    })
+}
+
 impl Widening for F32x16 {
     operations! {
         widen(stored: Stored, from: *const u8) -> Self = match stored {
             Stored::Bits32 => F32x16::load(from.cast()),
             Stored::F16 => F32x16(_mm512_cvtph_ps(_mm256_loadu_si256(from.cast()))),
             Stored::Bf16 => bf16_lanes(_mm256_loadu_si256(from.cast())),
+            Stored::E4m3 => e4m3_lanes(_mm_loadu_si128(from.cast())),
+            Stored::E5m2 => e5m2_lanes(_mm_loadu_si128(from.cast())),
         };
         widen_first(stored: Stored, from: *const u8, n: usize) -> Self = {
             let mask = F32x16::mask(n);
@@ -82,6 +106,8 @@ impl Widening for F32x16 {
                 Stored::Bits32 => F32x16::load_first(from.cast(), mask),
                 Stored::F16 => F32x16(_mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask, from.cast()))),
                 Stored::Bf16 => bf16_lanes(_mm256_maskz_loadu_epi16(mask, from.cast())),
+                Stored::E4m3 => e4m3_lanes(_mm_maskz_loadu_epi8(mask, from.cast())),
+                Stored::E5m2 => e5m2_lanes(_mm_maskz_loadu_epi8(mask, from.cast())),
             }
         };
         sum(self: Self) -> f32 = _mm512_reduce_add_ps(self.0);

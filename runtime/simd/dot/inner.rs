@@ -173,6 +173,8 @@ macro_rules! inner_table {
             [$(inner_table!(of $inner, $R, 0, $M, $J)),*],
             [$(inner_table!(of $inner, $R, 1, $M, $J)),*],
             [$(inner_table!(of $inner, $R, 2, $M, $J)),*],
+            [$(inner_table!(of $inner, $R, 3, $M, $J)),*],
+            [$(inner_table!(of $inner, $R, 4, $M, $J)),*],
         ]
     };
     (of $inner:ident, $R:ty, $S:literal, $M:literal, $J:literal) => {
@@ -188,7 +190,13 @@ pub(super) use inner_table;
 /// For each stored type and number of rows: for one contracted element and for [`OUTER_STEP`].
 macro_rules! outer_table {
     ($outer:ident, $R:ty) => {
-        &[outer_table!($outer, $R, 0), outer_table!($outer, $R, 1), outer_table!($outer, $R, 2)]
+        &[
+            outer_table!($outer, $R, 0),
+            outer_table!($outer, $R, 1),
+            outer_table!($outer, $R, 2),
+            outer_table!($outer, $R, 3),
+            outer_table!($outer, $R, 4),
+        ]
     };
     ($outer:ident, $R:ty, $S:literal) => {
         outer_table!($outer, $R, $S: 1 2 3 4 5 6 7 8)

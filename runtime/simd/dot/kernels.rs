@@ -8,6 +8,7 @@ use super::portable;
 use super::{avx2, avx512};
 use crate::element::Kind;
 use crate::simd::InstructionSet;
+use crate::{f8e4m3, f8e5m2};
 use half::{bf16, f16};
 
 /// The functions of an instruction set for products of `T`.
@@ -25,9 +26,9 @@ pub(super) struct Kernels<T: 'static> {
 /// The functions for products of a few rows.
 pub(super) struct Few {
     /// `inner[stored][rows - 1]`.
-    pub(super) inner: &'static [[InnerKernels; INNER_ROWS]; 3],
+    pub(super) inner: &'static [[InnerKernels; INNER_ROWS]; 5],
     /// `outer[stored][rows - 1][one contracted element, or several]`.
-    pub(super) outer: &'static [[[OuterKernel; 2]; OUTER_ROWS]; 3],
+    pub(super) outer: &'static [[[OuterKernel; 2]; OUTER_ROWS]; 5],
 }
 
 impl<T> Kernels<T> {
@@ -111,6 +112,8 @@ numbers! {
         F32: f32 => |x| x,
         F16: f16 => f16::to_f32,
         Bf16: bf16 => bf16::to_f32,
+        F8E4m3: f8e4m3 => f8e4m3::to_f32,
+        F8E5m2: f8e5m2 => f8e5m2::to_f32,
     }
     f64, F64, plain F64, {
         F64: f64 => |x| x,

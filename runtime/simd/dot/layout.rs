@@ -72,11 +72,15 @@ pub(super) fn stored<T: Number>(kind: Kind) -> Option<Stored> {
     match kind {
         Kind::F16 if is_f32 => Some(Stored::F16),
         Kind::Bf16 if is_f32 => Some(Stored::Bf16),
+        Kind::F8E4m3 if is_f32 => Some(Stored::E4m3),
+        Kind::F8E5m2 if is_f32 => Some(Stored::E5m2),
         plain if T::is_plain(plain) && plain.size() == 4 => Some(Stored::Bits32),
         Kind::F32
         | Kind::F64
         | Kind::F16
         | Kind::Bf16
+        | Kind::F8E4m3
+        | Kind::F8E5m2
         | Kind::I8
         | Kind::U8
         | Kind::I16

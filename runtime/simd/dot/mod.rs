@@ -13,7 +13,7 @@
 //!
 //! A microkernel keeps a few rows by one panel of `c` in registers. Few rows (or columns)
 //! against an operand whose contracted axis is contiguous are inner products, unpacked.
-//! f16, bf16 and small integers are widened while they are packed or loaded.
+//! Shorter floats and small integers are widened while they are packed or loaded.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -98,7 +98,7 @@ impl From<PackedTile> for Operand {
 }
 
 /// `c[i·ldc + j] = (accumulate ? c[i·ldc + j] : 0) + Σ_p a(i, p) · b(j, p)` for `i < m`, `j < n`,
-/// `p < k`. Operands are f32, f16 or bf16; sums are f32, in an order that the instruction set chooses.
+/// `p < k`. Operands are f32, f16, bf16 or 8-bit floats; sums are f32, in an order that the instruction set chooses.
 /// Only those elements of `c` are written.
 ///
 /// ```

@@ -5,6 +5,7 @@ use super::kernels::{Few, Kernels};
 use super::layout::{self, Layout, Task};
 use super::micro::{Tile, micro as body, micro_table};
 use super::register::{Register, Stored, Widening};
+use crate::{f8e4m3, f8e5m2};
 use half::{bf16, f16};
 
 /// Four lanes.
@@ -89,6 +90,8 @@ impl Widening for Four<f32> {
                 Stored::Bits32 => *from.cast::<f32>().add(i),
                 Stored::F16 => (*from.cast::<f16>().add(i)).to_f32(),
                 Stored::Bf16 => (*from.cast::<bf16>().add(i)).to_f32(),
+                Stored::E4m3 => (*from.cast::<f8e4m3>().add(i)).to_f32(),
+                Stored::E5m2 => (*from.cast::<f8e5m2>().add(i)).to_f32(),
             }
         };
         Four(std::array::from_fn(|i| if i < n { element(i) } else { 0.0 }))

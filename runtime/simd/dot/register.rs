@@ -52,6 +52,10 @@ pub(super) enum Stored {
     F16,
     /// bf16.
     Bf16,
+    /// f8e4m3.
+    E4m3,
+    /// f8e5m2.
+    E5m2,
 }
 
 impl Stored {
@@ -59,7 +63,9 @@ impl Stored {
         match index {
             0 => Stored::Bits32,
             1 => Stored::F16,
-            _ => Stored::Bf16,
+            2 => Stored::Bf16,
+            3 => Stored::E4m3,
+            _ => Stored::E5m2,
         }
     }
 
@@ -67,6 +73,7 @@ impl Stored {
         match self {
             Stored::Bits32 => 4,
             Stored::F16 | Stored::Bf16 => 2,
+            Stored::E4m3 | Stored::E5m2 => 1,
         }
     }
 }

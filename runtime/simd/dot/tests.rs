@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::element::Element;
+use crate::{f8e4m3, f8e5m2};
 use half::{bf16, f16};
 
 const SIZES: [usize; 18] = [0, 1, 2, 3, 5, 7, 8, 15, 16, 17, 31, 33, 47, 48, 49, 64, 65, 100];
@@ -63,6 +64,8 @@ samples! {
     f64: |x| (x % 17 - 8) as f64;
     f16: |x| f16::from_f32((x % 17 - 8) as f32);
     bf16: |x| bf16::from_f32((x % 17 - 8) as f32);
+    f8e4m3: |x| f8e4m3::from_f32((x % 17 - 8) as f32);
+    f8e5m2: |x| f8e5m2::from_f32((x % 17 - 8) as f32);
     i8: |x| x as i8;
     u8: |x| x as u8;
     i16: |x| x as i16;
@@ -176,7 +179,7 @@ macro_rules! claims {
 }
 claims! {
     products_in_f32_equal_three_loops: dot_f32, f32,
-        [f32, f32; f32, bf16; f16, f32; bf16, bf16; f16, f16; bf16, f16], Operand::Strided;
+        [f32, f32; f32, bf16; f16, f32; bf16, bf16; f16, f16; bf16, f16; f32, f8e4m3; f8e5m2, f8e5m2], Operand::Strided;
     products_in_f64_equal_three_loops: dot_f64, f64, [f64, f64], std::convert::identity;
     products_in_i32_equal_three_loops_and_wrap: dot_i32, i32,
         [i32, i32; i8, u8; i16, u16; u8, i32; u16, i8], std::convert::identity;

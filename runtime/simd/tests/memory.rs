@@ -3,6 +3,7 @@
 use super::{Check, Random, everywhere};
 use crate::element::{Element, Kind};
 use crate::simd::{Simd, Vector};
+use crate::{f8e4m3, f8e5m2};
 use half::{bf16, f16};
 
 /// Bytes after which any access is outside of the allocation that Miri and the guards watch.
@@ -155,6 +156,8 @@ impl Check for Elements {
             f32: float;
             f16: float;
             bf16: float;
+            f8e4m3: float;
+            f8e5m2: float;
             f64: f64::from_bits;
             i8: |bits| bits as i32;
             u8: |bits| bits as i32;
