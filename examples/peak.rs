@@ -96,7 +96,7 @@ fn product(isa: InstructionSet, size: usize, pack: bool, contiguous_k: bool, scr
     let mut once = || {
         // SAFETY: `size` by `size` elements; the instruction set is available.
         let packed = pack.then(|| unsafe {
-            Packed::pack(isa, b, &[], size, size, |count, work| (0..count).for_each(work))
+            Packed::pack(isa, b, &[], size, size, size, |count, work| (0..count).for_each(work))
         });
         for (i, j) in (0..size).step_by(128).flat_map(|i| (0..size).step_by(256).map(move |j| (i, j))) {
             let (m, n) = (128.min(size - i), 256.min(size - j));

@@ -79,10 +79,11 @@ impl Emitter<'_> {
         else {
             return None;
         };
-        if self.elem(dot.value) != Elem::F32 {
+        let (view, (elem, _)) = (names::param(*tensor), self.tensor(*tensor));
+        let of_bytes = self.elem(dot.value) == Elem::I32 && matches!(elem, Elem::I8 | Elem::U8);
+        if self.elem(dot.value) != Elem::F32 && !of_bytes {
             return None;
         }
-        let (view, (elem, _)) = (names::param(*tensor), self.tensor(*tensor));
         let (mut free, mut contracted, mut batches, mut batch) =
             (Vec::new(), Vec::new(), Vec::new(), quote!(0usize));
         for (d, index) in index.iter().enumerate() {

@@ -108,7 +108,18 @@ impl Emitter<'_> {
             return match info.kind.dim() {
                 Some(dim) => {
                     let dim = names::dim(dim);
-                    quote!(#private::cpu::rows(#dim, launch.threads()?))
+                    // One product a program, or several whose results are used in turn.
+                    let mut columns = uses.columns.iter().filter(|(_, rows)| **rows == Some(axis));
+                    let single = columns.next().filter(|_| columns.next().is_none());
+                    let single =
+                        single.map(|(columns, _)| &self.kernel.axes[*columns]).filter(|columns| columns.grid);
+                    match single.and_then(|columns| columns.kind.dim()) {
+                        Some(columns) => {
+                            let columns = names::dim(columns);
+                            quote!(#private::cpu::rows(launch.isa(), #dim, #columns, launch.threads()?))
+                        }
+                        None => quote!(#private::cpu::few_rows(#dim, launch.threads()?)),
+                    }
                 }
                 None => quote!(96),
             };

@@ -1,5 +1,7 @@
 //! Blocks of sequential loops, and how large blocks are when nobody says.
 
+use crate::simd::InstructionSet;
+
 /// The blocks `(begin, end)` of a sequential loop.
 #[derive(Clone, Debug)]
 pub struct Blocks {
@@ -44,28 +46,50 @@ pub fn per_program(elements: usize, row: &[i32]) -> i32 {
     (elements / row).clamp(1, 1 << 20) as i32
 }
 
-/// Rows of a block of a matrix product: what stays in the second-level cache with a block of columns.
-const ROWS: i32 = 144;
-/// Columns of a block, about.
-const COLUMNS: i32 = 288;
-/// For several threads: how many blocks of rows and of columns there are at least, if they are not short.
-const FEW: (i32, i32) = (2, 4);
+/// Blocks of matrix products.
+struct Sizes {
+    /// Rows of a block.
+    rows: i32,
+    /// Columns of a block, about.
+    columns: i32,
+    /// For several threads: how many blocks of rows and of columns there are at least, if they are not short.
+    few: (i32, i32),
+}
 
-/// Rows of a block of a matrix product over `length` rows for so many threads: blocks of about the same size.
+/// What stays in the second-level cache with a block of columns.
+const VECTORS: Sizes = Sizes { rows: 144, columns: 288, few: (2, 4) };
+/// On matrix units, which lay operands out part by part: the larger the blocks, the less often.
+const UNITS: Sizes = Sizes { rows: 512, columns: 256, few: (2, 2) };
+
+fn sizes(isa: InstructionSet, rows: i32, columns: i32) -> &'static Sizes {
+    let large = rows >= 64 && columns >= 64;
+    if large && crate::simd::dot::has_matrix_unit(isa) { &UNITS } else { &VECTORS }
+}
+
+/// Rows of a block of a matrix product of `columns` columns over `length` rows for so many threads: blocks of about
+/// the same size.
 #[must_use]
-pub fn rows(length: i32, threads: usize) -> i32 {
-    even(length, ROWS, if threads > 1 { FEW.0.min(length / 64) } else { 1 })
+pub fn rows(isa: InstructionSet, length: i32, columns: i32, threads: usize) -> i32 {
+    let sizes = sizes(isa, length, columns);
+    even(length, sizes.rows, if threads > 1 { sizes.few.0.min(length / 64) } else { 1 })
+}
+
+/// Rows of a block of which products with many columns are computed in turn: what stays in the second-level cache.
+#[must_use]
+pub fn few_rows(length: i32, threads: usize) -> i32 {
+    even(length, VECTORS.rows, if threads > 1 { VECTORS.few.0.min(length / 64) } else { 1 })
 }
 
 /// Columns of a block of a matrix product of `rows` rows over `length` columns for so many threads: blocks of
 /// about the same size, of whole panels. Those of few rows are long, as what is multiplied with them is read in
 /// place.
 #[must_use]
-pub fn columns(isa: crate::simd::InstructionSet, length: i32, rows: i32, threads: usize) -> i32 {
+pub fn columns(isa: InstructionSet, length: i32, rows: i32, threads: usize) -> i32 {
     let panel = crate::simd::dot::panel_width(isa, length.max(0) as usize) as i32;
-    let most = if rows <= 12 { 4 * COLUMNS } else { COLUMNS };
-    even(length, most, if threads > 1 { FEW.1.min(length / 96) } else { 1 }).saturating_add(panel - 1) / panel
-        * panel
+    let sizes = sizes(isa, rows, length);
+    let most = if rows <= 12 { 4 * sizes.columns } else { sizes.columns };
+    let few = if threads > 1 { sizes.few.1.min(length / 96) } else { 1 };
+    even(length, most, few).saturating_add(panel - 1) / panel * panel
 }
 
 /// The length over a number of blocks of at most `most`, of which there are at least `few`.
@@ -77,22 +101,25 @@ fn even(length: i32, most: i32, few: i32) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simd::InstructionSet;
 
     #[test]
     fn blocks_of_products_are_even_and_of_whole_panels() {
         assert_eq!(
-            [0, 1, 12, 64, 100, 256, 300, 1024].map(|n| rows(n, 2)),
+            [0, 1, 12, 64, 100, 256, 300, 1024].map(|n| few_rows(n, 2)),
             [1, 1, 12, 64, 100, 128, 100, 128]
         );
-        assert_eq!([100, 144, 1024].map(|n| rows(n, 1)), [100, 144, 128]);
+        assert_eq!([100, 144, 1024].map(|n| few_rows(n, 1)), [100, 144, 128]);
+        assert_eq!([64, 300, 1024].map(|n| rows(InstructionSet::Scalar, n, 1000, 1)), [64, 100, 128]);
         for isa in [InstructionSet::Scalar, InstructionSet::Avx2, InstructionSet::Avx512] {
             for length in [0, 1, 30, 64, 96, 256, 384, 1000, 1024, 4096, i32::MAX] {
                 let panel = crate::simd::dot::panel_width(isa, length as usize);
                 let block = columns(isa, length, 100, 2);
                 assert!(columns(isa, length, 1, 2) >= block, "{isa:?} {length}");
                 assert!(block > 0 && (block as usize).is_multiple_of(panel), "{isa:?} {length}: {block}");
-                assert!(block <= COLUMNS + panel as i32 || length <= block, "{isa:?} {length}: {block}");
+                assert!(
+                    block <= VECTORS.columns + panel as i32 || length <= block,
+                    "{isa:?} {length}: {block}"
+                );
             }
         }
     }

@@ -59,6 +59,15 @@ pub trait Sum: Element {
     );
 }
 
+/// What a program reads of a right operand that may be packed.
+fn right(packed: Option<PackedSide<'_>>, rhs: Strided, k: usize) -> Operand {
+    let tile = packed.and_then(|side| {
+        let packed = side.packed.filter(|_| k > 0)?;
+        Some(packed.tile(side.batch, side.column, side.depth))
+    });
+    tile.map_or(Operand::Strided(rhs), Operand::from)
+}
+
 impl Sum for f32 {
     unsafe fn product(
         isa: InstructionSet,
@@ -71,13 +80,25 @@ impl Sum for f32 {
         accumulate: bool,
         scratch: &mut Scratch,
     ) {
-        let tile = packed.and_then(|side| {
-            let packed = side.packed.filter(|_| k > 0)?;
-            Some(packed.tile(side.batch, side.column, side.depth))
-        });
-        let rhs = tile.map_or(Operand::Strided(rhs), Operand::from);
         // SAFETY: promised by the caller.
-        unsafe { dot_f32(isa, m, n, k, lhs, rhs, c, ldc, accumulate, scratch) }
+        unsafe { dot_f32(isa, m, n, k, lhs, right(packed, rhs, k), c, ldc, accumulate, scratch) }
+    }
+}
+
+impl Sum for i32 {
+    unsafe fn product(
+        isa: InstructionSet,
+        (m, n, k): Shape,
+        lhs: Strided,
+        rhs: Strided,
+        packed: Option<PackedSide<'_>>,
+        c: *mut i32,
+        ldc: usize,
+        accumulate: bool,
+        scratch: &mut Scratch,
+    ) {
+        // SAFETY: promised by the caller.
+        unsafe { dot_i32(isa, m, n, k, lhs, right(packed, rhs, k), c, ldc, accumulate, scratch) }
     }
 }
 
@@ -103,7 +124,6 @@ macro_rules! sums {
 }
 sums! {
     f64: dot_f64;
-    i32: dot_i32;
     u32: dot_u32;
     i64: dot_i64;
 }
@@ -153,12 +173,16 @@ pub unsafe fn pack<E: Element>(
     // A broadcast operand has as many copies as its shape says: more than there is memory for.
     let repeated = |(length, stride): (usize, isize)| length > 1 && stride == 0;
     let own = [(columns, rhs.free), (depth, rhs.contracted)];
+    let at_once = block.max(0) as usize;
     if rows <= block || empty || batches.iter().copied().chain(own).any(repeated) {
+        return None;
+    }
+    if !Packed::suits(isa, E::KIND, at_once, columns, depth) {
         return None;
     }
     // SAFETY: promised by the caller.
     Some(unsafe {
-        Packed::pack(isa, rhs.strided(), batches, columns, depth, |count, work| {
+        Packed::pack(isa, rhs.strided(), batches, columns, depth, at_once, |count, work| {
             for_each(threads, count, &work);
         })
     })

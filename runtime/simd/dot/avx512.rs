@@ -23,7 +23,7 @@ macro_rules! registers {
         $load_first:ident, $store:ident, $store_first:ident, $add:ident,
         |$x:ident, $y:ident, $sum:ident| $mul_add:expr;)*) => {$(
         #[derive(Clone, Copy)]
-        pub(super) struct $Name($V);
+        pub(super) struct $Name(pub(super) $V);
         impl Register for $Name {
             type Scalar = $T;
             type Mask = $Mask;
@@ -129,7 +129,7 @@ impl Widening for F32x16 {
 
 /// 16×16 in four rounds of 16 shuffles: within 128 bits pairs, then fours; then the 128-bit parts.
 #[inline(always)]
-unsafe fn transposed(lines: &[F32x16; 16]) -> [F32x16; 16] {
+pub(super) unsafe fn transposed(lines: &[F32x16; 16]) -> [F32x16; 16] {
     // SAFETY: the caller has the features.
     unsafe {
         let mut fours = [_mm512_setzero_pd(); 16];

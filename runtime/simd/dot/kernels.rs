@@ -61,6 +61,8 @@ impl<T> Kernels<T> {
 pub(super) trait Number: Copy + Default + Send + Sync + 'static {
     /// Its functions.
     fn kernels(isa: InstructionSet) -> &'static Kernels<Self>;
+    /// Their sum; integers wrap.
+    fn plus(self, other: Self) -> Self;
     /// Whether elements of this kind are `Self` as they are.
     fn is_plain(kind: Kind) -> bool;
     /// Element after element, widened to `Self`.
@@ -81,7 +83,7 @@ unsafe fn each<E: Copy, T>(from: *const u8, stride: isize, to: &mut [T], widen: 
 }
 
 macro_rules! numbers {
-    ($($T:ty, $TABLE:ident, plain $($PLAIN:ident)|+, { $($KIND:ident: $E:ty => $widen:expr,)* })*) => {$(
+    ($($T:ty, $TABLE:ident, $plus:expr, plain $($PLAIN:ident)|+, { $($KIND:ident: $E:ty => $widen:expr,)* })*) => {$(
         impl Number for $T {
             fn kernels(isa: InstructionSet) -> &'static Kernels<$T> {
                 match isa {
@@ -93,6 +95,9 @@ macro_rules! numbers {
                     InstructionSet::Avx512 | InstructionSet::Avx2 => &portable::$TABLE,
                     InstructionSet::Scalar => &portable::$TABLE,
                 }
+            }
+            fn plus(self, other: $T) -> $T {
+                $plus(self, other)
             }
             fn is_plain(kind: Kind) -> bool {
                 matches!(kind, $(Kind::$PLAIN)|+)
@@ -108,17 +113,17 @@ macro_rules! numbers {
     )*};
 }
 numbers! {
-    f32, F32, plain F32, {
+    f32, F32, |x: f32, y: f32| x + y, plain F32, {
         F32: f32 => |x| x,
         F16: f16 => f16::to_f32,
         Bf16: bf16 => bf16::to_f32,
         F8E4m3: f8e4m3 => f8e4m3::to_f32,
         F8E5m2: f8e5m2 => f8e5m2::to_f32,
     }
-    f64, F64, plain F64, {
+    f64, F64, |x: f64, y: f64| x + y, plain F64, {
         F64: f64 => |x| x,
     }
-    i32, I32, plain I32 | U32, {
+    i32, I32, i32::wrapping_add, plain I32 | U32, {
         I8: i8 => i32::from,
         U8: u8 => i32::from,
         I16: i16 => i32::from,
@@ -126,7 +131,7 @@ numbers! {
         I32: i32 => |x| x,
         U32: u32 => |x| x as i32,
     }
-    i64, I64, plain I64, {
+    i64, I64, i64::wrapping_add, plain I64, {
         I64: i64 => |x| x,
     }
 }

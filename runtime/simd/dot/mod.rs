@@ -15,6 +15,7 @@
 //! against an operand whose contracted axis is contiguous are inner products, unpacked.
 //! Shorter floats and small integers are widened while they are packed or loaded.
 
+mod amx;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -33,8 +34,9 @@ mod tests;
 
 use super::InstructionSet;
 use crate::element::{Element, Kind};
+pub use amx::TiledTile;
 pub use memory::Scratch;
-pub use packed::{Packed, PackedTile, panel_width};
+pub use packed::{Packed, PackedTile, has_matrix_unit, panel_width};
 use product::{Problem, product};
 
 /// An operand in memory: element `(f, c)` is at `ptr + f · free + c · contracted`, counted in elements;
@@ -83,6 +85,8 @@ pub enum Operand {
     Strided(Strided),
     /// Packed once for many products.
     Packed(PackedTile),
+    /// The same, for a matrix unit.
+    Tiled(TiledTile),
 }
 
 impl From<Strided> for Operand {
@@ -137,6 +141,31 @@ pub unsafe fn dot_f32(
     unsafe { product(isa, &Problem { m, n, k, a, b, c, ldc, accumulate }, scratch) }
 }
 
+/// [`dot_f32`] for i8, u8, i16, u16 and i32 operands, in any mixture; sums are i32 and wrap. Only bytes can be
+/// packed.
+///
+/// # Safety
+/// As [`dot_f32`].
+///
+/// # Panics
+/// An operand is of another kind.
+#[expect(clippy::too_many_arguments, reason = "a matrix product has these")]
+pub unsafe fn dot_i32(
+    isa: InstructionSet,
+    m: usize,
+    n: usize,
+    k: usize,
+    a: Strided,
+    b: Operand,
+    c: *mut i32,
+    ldc: usize,
+    accumulate: bool,
+    scratch: &mut Scratch,
+) {
+    // SAFETY: the same contract.
+    unsafe { product(isa, &Problem { m, n, k, a, b, c, ldc, accumulate }, scratch) }
+}
+
 macro_rules! dots {
     ($($(#[$doc:meta])* $name:ident: $T:ty as $Sum:ty;)*) => {$(
         $(#[$doc])*
@@ -168,8 +197,6 @@ macro_rules! dots {
 dots! {
     /// [`dot_f32`] for f64.
     dot_f64: f64 as f64;
-    /// [`dot_f32`] for i8, u8, i16, u16 and i32 operands, in any mixture; sums are i32 and wrap.
-    dot_i32: i32 as i32;
     /// [`dot_f32`] for i64; sums wrap.
     dot_i64: i64 as i64;
     /// [`dot_f32`] for u32; sums wrap.

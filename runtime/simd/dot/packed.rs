@@ -1,13 +1,17 @@
 //! A right operand packed once for all programs of a launch.
 
+use super::amx::{self, Form, LINES, Task, TiledTile, Which};
 use super::kernels::Number;
 use super::layout::lay_out;
 use super::memory::{Buffer, give, take};
 use super::{Operand, Strided};
+use crate::element::Kind;
 use crate::simd::InstructionSet;
 use smallvec::SmallVec;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Columns of a panel of a [`Packed`] operand of `n` columns: block sizes of columns should be multiples of it.
+/// Block sizes of columns of products with `n` columns should be multiples of this: panels of a [`Packed`] operand
+/// begin there.
 ///
 /// ```
 /// use tilewright::simd::{InstructionSet, dot::panel_width};
@@ -15,13 +19,24 @@ use smallvec::SmallVec;
 /// ```
 #[must_use]
 pub fn panel_width(isa: InstructionSet, n: usize) -> usize {
-    f32::kernels(isa).panel(n)
+    if n > 64 && amx::is_available(isa) { 2 * LINES } else { f32::kernels(isa).panel(n) }
+}
+
+/// Whether products with this instruction set go to a matrix unit, if they are large.
+///
+/// ```
+/// use tilewright::simd::{InstructionSet, dot::has_matrix_unit};
+/// assert!(!has_matrix_unit(InstructionSet::Scalar));
+/// ```
+#[must_use]
+pub fn has_matrix_unit(isa: InstructionSet) -> bool {
+    amx::is_available(isa)
 }
 
 /// Fewer elements than this are packed by the calling thread: waking another takes longer.
 const WORTH_SHARING: usize = 1 << 16;
 
-/// Right operands of f32 products as panels `[batch][panel][k][panel width]`, widened to f32.
+/// Right operands as panels `[batch][panel][k][panel width]`, widened to f32, or in the tiles of a matrix unit.
 #[derive(Debug)]
 pub struct Packed {
     buffer: Option<Buffer>,
@@ -31,6 +46,10 @@ pub struct Packed {
     n: usize,
     k: usize,
     width: usize,
+    /// If in tiles.
+    form: Option<Form>,
+    /// A number that tiles cannot hold: then nobody reads them.
+    odd: AtomicBool,
 }
 
 /// Lengths and strides of batch axes, outermost first.
@@ -47,7 +66,25 @@ fn of_batch(source: Strided, batches: &[(usize, isize)], mut batch: usize) -> St
 }
 
 impl Packed {
-    /// Packs `n` columns by `k` contracted elements (f32, f16 or bf16). `batches` are lengths and strides (in elements) of up to four further axes, outermost
+    /// Whether an operand of this kind is better packed for products of `rows` rows at once. Bytes are only packed
+    /// for matrix units.
+    ///
+    /// ```
+    /// use tilewright::element::Kind;
+    /// use tilewright::simd::{InstructionSet, dot::Packed};
+    ///
+    /// assert!(Packed::suits(InstructionSet::Scalar, Kind::Bf16, 64, 100, 100));
+    /// assert!(!Packed::suits(InstructionSet::Scalar, Kind::I8, 64, 100, 100));
+    /// ```
+    #[must_use]
+    pub fn suits(isa: InstructionSet, kind: Kind, rows: usize, n: usize, k: usize) -> bool {
+        let is_byte = matches!(kind, Kind::I8 | Kind::U8);
+        !amx::is_left_in_place(isa, kind, rows, n, k)
+            && (!is_byte || amx::form_of_packed(isa, kind, rows, n, k).is_some())
+    }
+
+    /// Packs `n` columns by `k` contracted elements (f32 and shorter floats; bytes where [`Packed::suits`] says so)
+    /// for products of `rows` rows at once. `batches` are lengths and strides (in elements) of up to four further axes, outermost
     /// first: there is one operand for each combination of their indices. `share` is given a count and
     /// what to do for each number below it, once, on any threads.
     ///
@@ -59,7 +96,7 @@ impl Packed {
     /// let b = Strided::new(b.as_ptr(), 4, 1);
     /// // SAFETY: two operands of three columns by four.
     /// let packed = unsafe {
-    ///     Packed::pack(InstructionSet::Scalar, b, &[(2, 12)], 3, 4, |count, work| (0..count).for_each(work))
+    ///     Packed::pack(InstructionSet::Scalar, b, &[(2, 12)], 3, 4, 1, |count, work| (0..count).for_each(work))
     /// };
     /// let second = packed.tile(1, 0, 0);
     /// # let _ = second;
@@ -77,14 +114,18 @@ impl Packed {
         batches: &[(usize, isize)],
         n: usize,
         k: usize,
+        rows: usize,
         share: impl FnOnce(usize, &(dyn Fn(usize) + Sync)),
     ) -> Packed {
-        let width = panel_width(isa, n);
+        let form = amx::form_of_packed(isa, source.kind, rows, n, k);
+        let width = if form.is_some() { LINES } else { f32::kernels(isa).panel(n) };
         let count: usize = batches.iter().map(|(length, _)| length).product();
         let panels = n.div_ceil(width);
         let elements = [panels, k, width].into_iter().fold(count, usize::saturating_mul);
-        let buffer = take(elements.saturating_mul(size_of::<f32>()));
-        let job = Job { isa, source, batches, n, k, panels, width, to: buffer.pointer().cast() };
+        let panel = form.map_or(k.saturating_mul(width * size_of::<f32>()), |form| form.strip(k));
+        let buffer = take([count, panels].into_iter().fold(panel, usize::saturating_mul));
+        let (to, odd) = (buffer.pointer(), AtomicBool::new(false));
+        let job = Job { isa, source, batches, n, k, panels, width, panel, form, odd: &odd, to };
         // SAFETY: the caller's contract; the buffer has room for every panel, each of which is written once.
         let pack = |idx: usize| unsafe { job.pack(idx) };
         if elements < WORTH_SHARING {
@@ -93,7 +134,7 @@ impl Packed {
             share(count * panels, &pack);
         }
         let batches = batches.into();
-        Packed { buffer: Some(buffer), source, batches, panels, n, k, width }
+        Packed { buffer: Some(buffer), source, batches, panels, n, k, width, form, odd }
     }
 
     /// Operand `batch` (row-major over the batch axes) from column `j` and contracted index `k` on.
@@ -101,8 +142,20 @@ impl Packed {
     #[must_use]
     pub fn tile(&self, batch: usize, j: usize, k: usize) -> Operand {
         debug_assert!(j <= self.n && k <= self.k, "({j}, {k}) is outside of {} by {}", self.n, self.k);
-        if !j.is_multiple_of(self.width) {
-            return Operand::Strided(of_batch(self.source, &self.batches, batch).at(j, k));
+        let depth = self.form.map_or(1, Form::depth);
+        let source = of_batch(self.source, &self.batches, batch).at(j, k);
+        let begins = j.is_multiple_of(self.width) && k.is_multiple_of(depth);
+        if !begins || self.odd.load(Ordering::Relaxed) {
+            return Operand::Strided(source);
+        }
+        if let Some(form) = self.form {
+            let strip = form.strip(self.k);
+            let at = (batch * self.panels + j / LINES) * strip + form.strip(k);
+            let ptr = self
+                .buffer
+                .as_ref()
+                .map_or(std::ptr::null(), |buffer| buffer.pointer().wrapping_add(at).cast_const());
+            return Operand::Tiled(TiledTile { ptr, strip, form, source });
         }
         let panel = self.k * self.width;
         let at = (batch * self.panels + j / self.width) * panel + k * self.width;
@@ -146,7 +199,11 @@ struct Job<'a> {
     k: usize,
     panels: usize,
     width: usize,
-    to: *mut f32,
+    /// Bytes of a panel.
+    panel: usize,
+    form: Option<Form>,
+    odd: &'a AtomicBool,
+    to: *mut u8,
 }
 
 // SAFETY: threads read the source, which nobody writes, and each writes panels of its own.
@@ -160,9 +217,18 @@ impl Job<'_> {
     unsafe fn pack(&self, idx: usize) {
         let (batch, column) = (idx / self.panels, idx % self.panels * self.width);
         let source = of_batch(self.source, self.batches, batch).at(column, 0);
-        let to = self.to.wrapping_add(idx * self.k * self.width);
-        let size = (self.k, self.width.min(self.n - column));
+        let to = self.to.wrapping_add(idx * self.panel);
+        let columns = self.width.min(self.n - column);
         // SAFETY: the caller's contract.
-        unsafe { lay_out(self.isa, source.transposed(), size, to, self.width) }
+        unsafe {
+            if let Some(form) = self.form {
+                let task = Task { which: Which::Right, form, from: source, lines: columns, k: self.k, to };
+                if !amx::lay_out_strip(&task) {
+                    self.odd.store(true, Ordering::Relaxed);
+                }
+            } else {
+                lay_out(self.isa, source.transposed(), (self.k, columns), to.cast::<f32>(), self.width);
+            }
+        }
     }
 }

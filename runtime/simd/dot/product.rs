@@ -13,7 +13,7 @@ use super::inner::{INNER_DEPTH, INNER_ROWS, Inner, OUTER_ROWS, OUTER_STEP, Outer
 use super::kernels::{Kernels, Number};
 use super::layout::{lay_out, stored};
 use super::micro::{DEPTH, ROW, Tile};
-use super::{Operand, Scratch, Strided};
+use super::{Operand, Scratch, Strided, TiledTile, amx};
 use crate::simd::InstructionSet;
 
 /// Columns of which the right operand is packed at once.
@@ -46,6 +46,8 @@ pub(super) unsafe fn product<T: Number>(isa: InstructionSet, problem: &Problem<T
             if !problem.accumulate {
                 (0..m).for_each(|i| problem.c.add(i * problem.ldc).write_bytes(0, n));
             }
+        } else if amx::product(isa, problem, scratch) {
+            // Done.
         } else if let Some(few) = Few::of(isa, problem) {
             few.run(isa, scratch);
         } else if is_outer(isa, problem) {
@@ -196,7 +198,7 @@ struct Panels<T> {
 
 /// # Safety
 /// As [`product`], of at least one row and column, and `k > 0`.
-unsafe fn blocks<T: Number>(isa: InstructionSet, problem: &Problem<T>, scratch: &mut Scratch) {
+pub(super) unsafe fn blocks<T: Number>(isa: InstructionSet, problem: &Problem<T>, scratch: &mut Scratch) {
     let Problem { m, n, k, a, c, ldc, .. } = *problem;
     let kernels = T::kernels(isa);
     let reads_left = T::is_plain(a.kind) && (a.contracted == 1 || k == 1);
@@ -239,6 +241,7 @@ const NEAR: isize = 128;
 fn is_ready<T: Number>(problem: &Problem<T>) -> bool {
     match problem.b {
         Operand::Packed(_) => true,
+        Operand::Tiled(_) => false,
         Operand::Strided(b) => {
             let pays = problem.m <= FEW_READS || (-NEAR..=NEAR).contains(&b.contracted);
             T::is_plain(b.kind) && pays && (b.free == 1 || problem.n == 1)
@@ -269,7 +272,7 @@ unsafe fn panels<T: Number>(
             // One panel, as its columns follow one another.
             Panels { ptr: b.at(j, p).ptr.cast(), panel: 0, width: usize::MAX, ld: b.contracted }
         }
-        Operand::Strided(b) => {
+        Operand::Strided(b) | Operand::Tiled(TiledTile { source: b, .. }) => {
             let width = kernels.panel(columns);
             let panel = width * depth;
             for column in (0..columns).step_by(width) {

@@ -1,5 +1,6 @@
 //! Claims about products: equal to three loops, and nothing else is touched.
 
+use super::product::blocks;
 use super::*;
 use crate::element::Element;
 use crate::{f8e4m3, f8e5m2};
@@ -182,7 +183,7 @@ claims! {
         [f32, f32; f32, bf16; f16, f32; bf16, bf16; f16, f16; bf16, f16; f32, f8e4m3; f8e5m2, f8e5m2], Operand::Strided;
     products_in_f64_equal_three_loops: dot_f64, f64, [f64, f64], std::convert::identity;
     products_in_i32_equal_three_loops_and_wrap: dot_i32, i32,
-        [i32, i32; i8, u8; i16, u16; u8, i32; u16, i8], std::convert::identity;
+        [i32, i32; i8, u8; i16, u16; u8, i32; u16, i8], Operand::Strided;
     products_in_i64_equal_three_loops_and_wrap: dot_i64, i64, [i64, i64], std::convert::identity;
     products_in_u32_equal_three_loops_and_wrap: dot_u32, u32, [u32, u32], std::convert::identity;
 }
@@ -255,6 +256,138 @@ fn few_rows_read_the_other_side_in_place() {
     }
 }
 
+/// Whether a test of the matrix unit has one.
+fn has_unit() -> bool {
+    let has = has_matrix_unit(InstructionSet::Avx512);
+    if !has {
+        println!("skipped: this processor has no matrix unit, or its system does not lend it");
+    }
+    has
+}
+
+macro_rules! unit_claims {
+    ($($claim:ident: $dot:ident, $C:ty, [$($A:ty, $B:ty);*];)*) => {$(
+        #[test]
+        fn $claim() {
+            if !has_unit() {
+                return;
+            }
+            let (isa, random) = (InstructionSet::Avx512, &mut Random(23));
+            // Whole tiles, and parts of them; one step, and several blocks of them.
+            for (m, n, k) in [(160, 192, 64), (129, 161, 70), (140, 530, 1040), (141, 150, 33), (300, 120, 16)] {
+                $({
+                    let sides = |f: usize, random: &mut Random| {
+                        [(k as isize, 1), (k as isize + 3, 1), (1, f as isize), (1, f as isize + 5), (2 * k as isize, 2), (-(k as isize), 1)][random.below(6)]
+                    };
+                    for _ in 0..if k > 100 { 1 } else { 3 } {
+                        let (left, right) = (sides(m, random), sides(n, random));
+                        let (a, b) = (Side::<$A>::with(random, (m, k), left), Side::<$B>::with(random, (n, k), right));
+                        let what = format!("{} {} {left:?} {right:?}", <$A>::NAME, <$B>::NAME);
+                        check::<$C>((m, n, k), random, |i, p| a.lane(i, p), |j, p| b.lane(j, p), &what, |c, ldc, accumulate| {
+                            let scratch = &mut Scratch::new();
+                            let problem = Problem { m, n, k, a: a.strided(), b: Operand::Strided(b.strided()), c, ldc, accumulate };
+                            // SAFETY: the operands have these sizes, the unit is available.
+                            unsafe { assert!(amx::product::<$C>(isa, &problem, scratch), "the unit refuses {what}") };
+                        });
+                        // SAFETY: as above.
+                        let packed = unsafe { Packed::pack(isa, b.strided(), &[], n, k, m, share) };
+                        check::<$C>((m, n, k), random, |i, p| a.lane(i, p), |j, p| b.lane(j, p), &what, |c, ldc, accumulate| {
+                            let tile = packed.tile(0, 0, 0);
+                            // SAFETY: as above.
+                            unsafe { $dot(isa, m, n, k, a.strided(), tile, c, ldc, accumulate, &mut Scratch::new()) };
+                        });
+                    }
+                })*
+            }
+        }
+    )*};
+}
+unit_claims! {
+    a_matrix_unit_multiplies_floats_of_every_length: dot_f32, f32,
+        [f32, f32; f32, f16; f32, bf16; f16, f32; f16, f16; f16, f8e4m3; bf16, f32; bf16, f16; bf16, bf16; f8e5m2, f8e4m3];
+    a_matrix_unit_multiplies_bytes_of_either_sign: dot_i32, i32, [i8, i8; i8, u8; u8, i8; u8, u8];
+}
+
+/// Reals in f32 whose products need all of their digits.
+fn reals(random: &mut Random, n: usize) -> Vec<f32> {
+    (0..n).map(|_| random.below(1 << 24) as f32 / 8_388_608.0 - 1.0).collect()
+}
+
+#[test]
+fn sums_of_three_parts_are_as_good_as_those_of_f32() {
+    if !has_unit() {
+        return;
+    }
+    let (isa, random) = (InstructionSet::Avx512, &mut Random(29));
+    let (m, n, k) = (160, 128, 512);
+    let (a, b) = (reals(random, m * k), reals(random, n * k));
+    let (left, right) = (Strided::new(a.as_ptr(), k as isize, 1), Strided::new(b.as_ptr(), k as isize, 1));
+    let errors = |by_unit: bool| {
+        let mut c = vec![0f32; m * n];
+        let problem = Problem {
+            m,
+            n,
+            k,
+            a: left,
+            b: Operand::Strided(right),
+            c: c.as_mut_ptr(),
+            ldc: n,
+            accumulate: false,
+        };
+        let scratch = &mut Scratch::new();
+        // SAFETY: the operands have these sizes, the unit is available.
+        unsafe {
+            if by_unit {
+                assert!(amx::product(isa, &problem, scratch));
+            } else {
+                blocks(isa, &problem, scratch);
+            }
+        }
+        let square = |at: usize| {
+            let (i, j) = (at / n, at % n);
+            let exact: f64 = (0..k).map(|p| f64::from(a[i * k + p]) * f64::from(b[j * k + p])).sum();
+            (f64::from(c[at]) - exact).powi(2)
+        };
+        ((0..m * n).map(square).sum::<f64>() / (m * n) as f64).sqrt()
+    };
+    let (unit, vectors) = (errors(true), errors(false));
+    assert!(unit < 1.5 * vectors, "{unit:e} beside {vectors:e}");
+}
+
+#[test]
+fn what_a_matrix_unit_cannot_split_comes_out_right() {
+    if !has_unit() {
+        return;
+    }
+    let isa = InstructionSet::Avx512;
+    let (m, n, k) = (96, 96, 600);
+    for (which, special) in
+        [(0, f32::INFINITY), (1, f32::NEG_INFINITY), (0, f32::NAN), (1, 3.4e38), (0, f32::MAX)]
+    {
+        let (mut a, mut b) = (vec![1f32; m * k], vec![1f32; n * k]);
+        if which == 0 {
+            a[7 * k + 580] = special;
+        } else {
+            b[7 * k + 580] = special;
+        }
+        let (left, right) =
+            (Strided::new(a.as_ptr(), k as isize, 1), Strided::new(b.as_ptr(), k as isize, 1));
+        for packs in [false, true] {
+            // SAFETY: the operands have these sizes, the unit is available.
+            let packed = unsafe { Packed::pack(isa, right, &[], n, k, m, share) };
+            let mut c = vec![0f32; m * n];
+            let operand = if packs { packed.tile(0, 0, 0) } else { Operand::Strided(right) };
+            // SAFETY: as above.
+            unsafe { dot_f32(isa, m, n, k, left, operand, c.as_mut_ptr(), n, false, &mut Scratch::new()) };
+            for (at, sum) in c.into_iter().enumerate() {
+                let meets = if which == 0 { at / n == 7 } else { at % n == 7 };
+                let expected = if meets { special + (k - 1) as f32 } else { k as f32 };
+                assert!(sum == expected || (sum.is_nan() && expected.is_nan()), "{special} at {at}: {sum}");
+            }
+        }
+    }
+}
+
 /// Two threads, each half of it.
 fn share(count: usize, work: &(dyn Fn(usize) + Sync)) {
     std::thread::scope(|scope| {
@@ -274,8 +407,9 @@ fn check_packed<E: Sample + Element<Lane = f32>>(
     let strides = [(k as isize, 1), (1, 6 * n as isize)][random.below(2)];
     let all = Side::<E>::with(random, (6 * n, k), strides);
     let (outer, inner) = (3 * n as isize * all.free, n as isize * all.free);
+    let rows = random.size();
     // SAFETY: 2 × 3 operands of these sizes; the instruction set is available.
-    let packed = unsafe { Packed::pack(packs, all.strided(), &[(2, outer), (3, inner)], n, k, share) };
+    let packed = unsafe { Packed::pack(packs, all.strided(), &[(2, outer), (3, inner)], n, k, rows, share) };
     let batch = random.below(6);
     // Now and then no panel begins at the first column.
     let (j0, k0) = (random.below(n.div_ceil(width)) * width, random.below(k));
@@ -311,7 +445,7 @@ fn large_operands_are_packed_by_several_threads() {
     let a = Side::<f32>::with(random, (9, k), (k as isize, 1));
     for isa in sets() {
         // SAFETY: the operand has this size; the instruction set is available.
-        let packed = unsafe { Packed::pack(isa, b.strided(), &[], n, k, share) };
+        let packed = unsafe { Packed::pack(isa, b.strided(), &[], n, k, 9, share) };
         check(
             (9, n, k),
             random,
@@ -347,6 +481,17 @@ fn half_floats_are_refused_where_sums_are_integers() {
     let isa = InstructionSet::Scalar;
     // SAFETY: the operands have these sizes.
     unsafe {
-        dot_i32(isa, 9, 9, 9, a.strided(), b.strided(), c.as_mut_ptr(), 9, false, &mut Scratch::new());
+        dot_i32(
+            isa,
+            9,
+            9,
+            9,
+            a.strided(),
+            Operand::Strided(b.strided()),
+            c.as_mut_ptr(),
+            9,
+            false,
+            &mut Scratch::new(),
+        );
     }
 }
