@@ -4,7 +4,7 @@ use super::{Emitter, names};
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use std::collections::{BTreeMap, BTreeSet};
-use tilewright_compiler::ir::{AxisId, AxisKind, BinaryOp, Op, Stmt, ValueId};
+use tilewright_compiler::ir::{AxisId, AxisKind, BinaryOp, Elem, Op, Stmt, ValueId};
 use tilewright_compiler::schedule::{Dot, Node};
 use tilewright_compiler::walk::each_statement;
 
@@ -18,29 +18,33 @@ struct Uses {
     rows: BTreeSet<AxisId>,
     /// With the rows of the product.
     columns: BTreeMap<AxisId, Option<AxisId>>,
-    contracted: BTreeSet<AxisId>,
+    /// With the rows of the product.
+    contracted: BTreeMap<AxisId, Option<AxisId>>,
+    /// Whether products are of floats.
+    of_floats: bool,
     lanes: BTreeSet<AxisId>,
 }
 
 impl Uses {
-    fn visit(&mut self, nodes: &[Node]) {
+    fn visit(&mut self, nodes: &[Node], is_float: &dyn Fn(ValueId) -> bool) {
         for node in nodes {
             match node {
-                Node::Dot(Dot { rows, columns, contracted, .. }) => {
+                Node::Dot(Dot { value, rows, columns, contracted, .. }) => {
                     self.rows.extend(rows);
                     self.columns.extend(columns.map(|columns| (columns, *rows)));
-                    self.contracted.insert(*contracted);
+                    self.contracted.insert(*contracted, *rows);
+                    self.of_floats |= is_float(*value);
                 }
                 Node::Loop { axis, lanes, body, .. } => {
                     if *lanes {
                         self.lanes.insert(*axis);
                     }
-                    self.visit(body);
+                    self.visit(body, is_float);
                 }
-                Node::Sequential { body, .. } => self.visit(body),
+                Node::Sequential { body, .. } => self.visit(body, is_float),
                 Node::If { then, otherwise, .. } => {
-                    self.visit(then);
-                    self.visit(otherwise);
+                    self.visit(then, is_float);
+                    self.visit(otherwise, is_float);
                 }
                 Node::Compute { .. }
                 | Node::Keep { .. }
@@ -65,7 +69,7 @@ impl Emitter<'_> {
     /// `let k0 = …;` for each blocked axis.
     pub fn blocks(&self) -> TokenStream {
         let mut uses = Uses::default();
-        uses.visit(&self.schedule.body);
+        uses.visit(&self.schedule.body, &|value| self.elem(value) == Elem::F32);
         let blocked = self.blocked();
         let mut tokens = TokenStream::new();
         // Lane axes first: how many rows a program has depends on them.
@@ -86,7 +90,7 @@ impl Emitter<'_> {
 
     fn heuristic(&self, axis: AxisId, uses: &Uses, known: &[AxisId]) -> TokenStream {
         let private = &self.private;
-        let info = &self.kernel.axes[axis];
+        let (info, of_floats) = (&self.kernel.axes[axis], uses.of_floats);
         if let Some(rows) = uses.columns.get(&axis) {
             // A loop over columns keeps what it carries: the fewer turns the better.
             return match info.kind.dim().filter(|_| info.grid) {
@@ -96,13 +100,15 @@ impl Emitter<'_> {
                         names::dim(dim),
                         rows.map_or_else(|| quote!(1), |rows| names::dim(rows).to_token_stream()),
                     );
-                    quote!(#private::cpu::columns(launch.isa(), #dim, #rows, launch.threads()?))
+                    quote!(#private::cpu::columns((launch.isa(), #of_floats), #dim, #rows, launch.threads()?))
                 }
                 None => quote!(384),
             };
         }
-        if uses.contracted.contains(&axis) {
-            return quote!(512);
+        if let Some(rows) = uses.contracted.get(&axis) {
+            let rows = rows.and_then(|rows| self.kernel.axes[rows].kind.dim());
+            let rows = rows.map_or_else(|| quote!(1), |rows| names::dim(rows).to_token_stream());
+            return quote!(#private::cpu::depth(#rows));
         }
         if uses.rows.contains(&axis) {
             return match info.kind.dim() {
@@ -116,7 +122,7 @@ impl Emitter<'_> {
                     match single.and_then(|columns| columns.kind.dim()) {
                         Some(columns) => {
                             let columns = names::dim(columns);
-                            quote!(#private::cpu::rows(launch.isa(), #dim, #columns, launch.threads()?))
+                            quote!(#private::cpu::rows((launch.isa(), #of_floats), #dim, #columns, launch.threads()?))
                         }
                         None => quote!(#private::cpu::few_rows(#dim, launch.threads()?)),
                     }

@@ -58,19 +58,19 @@ struct Sizes {
 
 /// What stays in the second-level cache with a block of columns.
 const VECTORS: Sizes = Sizes { rows: 144, columns: 288, few: (2, 4) };
-/// On matrix units, which lay operands out part by part: the larger the blocks, the less often.
+/// Of floats on matrix units, which lay operands out part by part: the larger the blocks, the less often.
 const UNITS: Sizes = Sizes { rows: 512, columns: 256, few: (2, 2) };
 
-fn sizes(isa: InstructionSet, rows: i32, columns: i32) -> &'static Sizes {
-    let large = rows >= 64 && columns >= 64;
+fn sizes((isa, of_floats): (InstructionSet, bool), rows: i32, columns: i32) -> &'static Sizes {
+    let large = of_floats && rows >= 64 && columns >= 64;
     if large && crate::simd::dot::has_matrix_unit(isa) { &UNITS } else { &VECTORS }
 }
 
-/// Rows of a block of a matrix product of `columns` columns over `length` rows for so many threads: blocks of about
-/// the same size.
+/// Rows of a block of a matrix product, of floats or else of integers, of `columns` columns over `length` rows for so
+/// many threads: blocks of about the same size.
 #[must_use]
-pub fn rows(isa: InstructionSet, length: i32, columns: i32, threads: usize) -> i32 {
-    let sizes = sizes(isa, length, columns);
+pub fn rows(of: (InstructionSet, bool), length: i32, columns: i32, threads: usize) -> i32 {
+    let sizes = sizes(of, length, columns);
     even(length, sizes.rows, if threads > 1 { sizes.few.0.min(length / 64) } else { 1 })
 }
 
@@ -80,13 +80,20 @@ pub fn few_rows(length: i32, threads: usize) -> i32 {
     even(length, VECTORS.rows, if threads > 1 { VECTORS.few.0.min(length / 64) } else { 1 })
 }
 
+/// How much of the contracted axis is multiplied at once, in a product of `rows` rows: of few rows the other side is
+/// read in long runs.
+#[must_use]
+pub fn depth(rows: i32) -> i32 {
+    if rows <= 12 { 4096 } else { 512 }
+}
+
 /// Columns of a block of a matrix product of `rows` rows over `length` columns for so many threads: blocks of
 /// about the same size, of whole panels. Those of few rows are long, as what is multiplied with them is read in
 /// place.
 #[must_use]
-pub fn columns(isa: InstructionSet, length: i32, rows: i32, threads: usize) -> i32 {
-    let panel = crate::simd::dot::panel_width(isa, length.max(0) as usize) as i32;
-    let sizes = sizes(isa, rows, length);
+pub fn columns(of: (InstructionSet, bool), length: i32, rows: i32, threads: usize) -> i32 {
+    let panel = crate::simd::dot::panel_width(of.0, length.max(0) as usize) as i32;
+    let sizes = sizes(of, rows, length);
     let most = if rows <= 12 { 4 * sizes.columns } else { sizes.columns };
     let few = if threads > 1 { sizes.few.1.min(length / 96) } else { 1 };
     even(length, most, few).saturating_add(panel - 1) / panel * panel
@@ -109,12 +116,12 @@ mod tests {
             [1, 1, 12, 64, 100, 128, 100, 128]
         );
         assert_eq!([100, 144, 1024].map(|n| few_rows(n, 1)), [100, 144, 128]);
-        assert_eq!([64, 300, 1024].map(|n| rows(InstructionSet::Scalar, n, 1000, 1)), [64, 100, 128]);
+        assert_eq!([64, 300, 1024].map(|n| rows((InstructionSet::Scalar, true), n, 1000, 1)), [64, 100, 128]);
         for isa in [InstructionSet::Scalar, InstructionSet::Avx2, InstructionSet::Avx512] {
             for length in [0, 1, 30, 64, 96, 256, 384, 1000, 1024, 4096, i32::MAX] {
                 let panel = crate::simd::dot::panel_width(isa, length as usize);
-                let block = columns(isa, length, 100, 2);
-                assert!(columns(isa, length, 1, 2) >= block, "{isa:?} {length}");
+                let block = columns((isa, true), length, 100, 2);
+                assert!(columns((isa, true), length, 1, 2) >= block, "{isa:?} {length}");
                 assert!(block > 0 && (block as usize).is_multiple_of(panel), "{isa:?} {length}: {block}");
                 assert!(
                     block <= VECTORS.columns + panel as i32 || length <= block,

@@ -15,7 +15,7 @@ mod places;
 mod reduce;
 
 pub use crate::simd::dot::Packed;
-pub use blocks::{Blocks, blocks, bound, columns, few_rows, per_program, rows};
+pub use blocks::{Blocks, blocks, bound, columns, depth, few_rows, per_program, rows};
 pub use buffers::{Slots, fill, room};
 pub use dot::{PackedSide, Side, dot, pack};
 pub use lanes::{convert, convert_to_float, lanes, narrow, splat, zero};

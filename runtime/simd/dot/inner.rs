@@ -37,6 +37,9 @@ pub(super) struct Inner {
     pub(super) accumulate: bool,
 }
 
+/// Bytes ahead of a line's elements that are asked for.
+const AHEAD: usize = 1024;
+
 /// An inner kernel of some size.
 ///
 /// # Safety
@@ -63,6 +66,9 @@ pub(super) unsafe fn inner<R: Widening, const STORED: usize, const M: usize, con
             // Not by a closure, which would not have the caller's instructions.
             let mut lines = [R::zero(); J];
             for (j, to) in lines.iter_mut().enumerate() {
+                if M <= 4 {
+                    R::prefetch(line(j, p).wrapping_add(AHEAD).cast());
+                }
                 *to = R::widen(stored, line(j, p));
             }
             for (i, sums) in sums.iter_mut().enumerate() {

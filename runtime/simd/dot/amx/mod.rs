@@ -37,7 +37,7 @@ const LINE: usize = 64;
 /// Columns of which the right operand is laid out at once.
 const COLUMNS: usize = 512;
 /// Rows of which the left operand is laid out at once.
-const ROWS: usize = 128;
+const ROWS: usize = 64;
 /// Tiles along the contracted axis, times parts: what is laid out at once stays in the second-level cache.
 const STEPS: usize = 48;
 

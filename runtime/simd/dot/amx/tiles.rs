@@ -42,15 +42,18 @@ pub(super) unsafe fn lay_out(task: &Task) -> bool {
 
 impl Task {
     /// Calls `each` with the first line, the first contracted element, how many there are of both, and where their
-    /// tiles are.
+    /// tiles are: along rows of memory, whichever axis they follow.
     #[inline(always)]
     fn for_each_tile(&self, mut each: impl FnMut((usize, usize), (usize, usize), *mut u8)) {
         let (depth, strip) = (self.form.depth(), self.form.strip(self.k));
-        for line in (0..self.lines).step_by(LINES) {
-            for (step, p) in (0..self.k).step_by(depth).enumerate() {
-                let to = self.to.wrapping_add(line / LINES * strip + step * (strip / self.k.div_ceil(depth)));
-                each((line, p), (LINES.min(self.lines - line), depth.min(self.k - p)), to);
-            }
+        let (strips, steps) = (self.lines.div_ceil(LINES), self.k.div_ceil(depth));
+        for turn in 0..strips * steps {
+            let across = self.from.free == 1;
+            let (at, step) =
+                if across { (turn % strips, turn / strips) } else { (turn / steps, turn % steps) };
+            let (line, p) = (at * LINES, step * depth);
+            let to = self.to.wrapping_add(at * strip + step * (strip / steps));
+            each((line, p), (LINES.min(self.lines - line), depth.min(self.k - p)), to);
         }
     }
 }
