@@ -4,9 +4,12 @@
 #   bash benches/gpu.sh build          here: programs and tests into target/gpu-bench, to be carried over as a whole;
 #                                      TILEWRIGHT_CUDA_TOOLS=target/gpu/cuda, which .ci/gpu fills, adds NVRTC
 #                                      (45 MB), for where neither CUDA nor PyTorch has one
-#   bash gpu.sh run [cuda:0]           there, in that folder: first every case against the reference, then the
-#                                      table; with PyTorch there (python3 -c "import torch"), beside its figures
+#   bash gpu.sh run [cuda:0] [OPTION]… there, in that folder: every case, the driver's tests, random kernels and
+#                                      minilm (where examples/minilm/model lies beside, as model) against the
+#                                      reference; then the table, beside PyTorch and Triton where python3 has them.
+#                                      Options are gpu_peers.py's: --rows 'matmul|attention' --rounds 3
 #
+# TILEWRIGHT_PARTS="cases cuda random minilm table" takes some of it, for a machine that is lent for minutes.
 # Results are in results/; copy them to benches/results/ and commit them with the device's name and date.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -14,17 +17,20 @@ here=$(cd "$(dirname "$0")" && pwd)
 build() {
   cd "$here/.."
   local to=$PWD/target/gpu-bench
-  rm -rf "$to" && mkdir -p "$to/lib"
-  (cd benches && CARGO_TARGET_DIR=$PWD/../target cargo build --release --locked --bin gpu)
-  cp target/release/gpu "$to/"
+  export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
+  rm -rf "$to" && mkdir -p "$to/lib" "$to/versus"
+  (cd benches && cargo build --release --locked --bin gpu)
+  cargo build --release --locked --example minilm
+  cp "$CARGO_TARGET_DIR/release/gpu" "$CARGO_TARGET_DIR/release/examples/minilm" "$to/"
   # The tests' paths come from cargo's own messages.
   for test in cases cuda random_kernels; do
     local path
     path=$(cargo test --locked --test "$test" --no-run 2>&1 | sed -n 's/.*(\(.*\))$/\1/p' | tail -1)
     cp "$path" "$to/$test"
   done
-  strip "$to/gpu" "$to/cases" "$to/cuda" "$to/random_kernels"
-  cp benches/gpu.sh benches/gpu_peers.py "$to/"
+  strip "$to"/{gpu,minilm,cases,cuda,random_kernels}
+  cp benches/gpu{.sh,_peers.py,_report.py,_triton.py} "$to/"
+  cp benches/versus/{__init__,report,svg}.py "$to/versus/"
   # Packed, as NVRTC is larger than all else.
   for library in "${TILEWRIGHT_CUDA_TOOLS:-/nowhere}"/nvidia/cu13/lib/libnvrtc{,-builtins}.so.*; do
     if [ -e "$library" ]; then gzip -c "$library" > "$to/lib/$(basename "$library").gz"; fi
@@ -32,33 +38,76 @@ build() {
   du -sh "$to"
 }
 
-run() {
-  cd "$here"
-  local device=${1:-cuda:0} quick=${TILEWRIGHT_QUICK:+--quick}
-  gunzip -f lib/*.gz 2>/dev/null || true
-  # Without an NVRTC of ours, PyTorch's.
-  local torch
-  torch=$(python3 -c "import importlib.util as u; print(*[p + '/cu13/lib:' + p + '/cuda_nvrtc/lib' for p in u.find_spec('nvidia').submodule_search_locations], sep=':')" 2>/dev/null || true)
-  export LD_LIBRARY_PATH=$here/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}${torch:+:$torch} TILEWRIGHT_CACHE=${TILEWRIGHT_CACHE:-$here/cache}
-  mkdir -p results
-  nvidia-smi --query-gpu=name,driver_version,clocks.max.sm,power.limit --format=csv 2>/dev/null | tee results/device.txt || true
-  echo "-- every case on $device against the reference"
-  # One thread: launches that report an index outside a tensor are told apart by when the host waits.
-  TILEWRIGHT_DEVICE=$device ./cases --test-threads=1 ${TILEWRIGHT_CASES:-} 2>&1 | tee results/cases.txt | grep -E "^test |panicked|says" || true
-  local failed=0
-  grep -qE "test result: ok\. [1-9]" results/cases.txt || failed=1
+failed=()
+
+# A test program on the device, one test at a time: launches that report an index outside a tensor are told apart by
+# when the host waits.
+check() {
+  local program=$1
+  shift
+  echo "-- $program on $device"
+  TILEWRIGHT_DEVICE=$device "./$program" --test-threads=1 --nocapture "$@" > "results/$program.txt" 2>&1 || true
+  grep -E "^test |panicked|says|skipped:" "results/$program.txt" || true
+  grep -qE "test result: ok\. [1-9]" "results/$program.txt" || failed+=("$program")
+}
+
+# Sentences on the device and on the CPU.
+minilm() {
+  echo "-- minilm on $device"
+  if [ ! -d model ]; then echo "skipped: examples/minilm/model does not lie here as model" && return; fi
+  local where
+  for where in cpu "$device"; do
+    MINILM_MODEL=$here/model ./minilm --json --device "$where" "A cat sleeps." "A kitten naps on the sofa." \
+      "Interest rates rose again." > "results/minilm-$where.jsonl" || { failed+=(minilm) && return; }
+  done
+  python3 - "results/minilm-cpu.jsonl" "results/minilm-$device.jsonl" <<'PYTHON' || failed+=(minilm)
+import json, sys
+here, there = ([json.loads(line)["embedding"] for line in open(path)] for path in sys.argv[1:])
+apart = max(abs(a - b) for x, y in zip(here, there, strict=True) for a, b in zip(x, y, strict=True))
+print(f"embeddings are {apart:.1e} apart at most")
+sys.exit(not apart <= 1e-3)
+PYTHON
+}
+
+table() {
   echo "-- the table"
   if python3 -c "import torch; assert torch.cuda.is_available()" 2>/dev/null; then
-    python3 gpu_peers.py --binary ./gpu --device "$device" --out results $quick
+    python3 gpu_peers.py --binary ./gpu --device "$device" --out results $quick "$@" || failed+=(table)
   else
     echo "no PyTorch with CUDA here: the peers' columns stay empty"
-    ./gpu --device "$device" --json results/ours.json $quick | tee results/ours.txt
+    ./gpu --device "$device" --json results/ours.json $quick | tee results/ours.txt || failed+=(table)
   fi
-  if [ $failed = 1 ]; then echo "-- CASES FAIL: figures of wrong kernels mean nothing; see results/cases.txt" && exit 1; fi
+}
+
+run() {
+  cd "$here"
+  device=cuda:0 quick=${TILEWRIGHT_QUICK:+--quick}
+  if [[ ${1:-} == *:* ]]; then device=$1 && shift; fi
+  gunzip -f lib/*.gz 2>/dev/null || true
+  # Without an NVRTC of ours, PyTorch's.
+  local torch part
+  torch=$(python3 -c "import importlib.util as u; print(*[p + '/cu13/lib:' + p + '/cuda_nvrtc/lib' for p in u.find_spec('nvidia').submodule_search_locations], sep=':')" 2>/dev/null || true)
+  export LD_LIBRARY_PATH=$here/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}${torch:+:$torch} TILEWRIGHT_CACHE=${TILEWRIGHT_CACHE:-$here/cache}
+  export TRITON_CACHE_DIR=${TRITON_CACHE_DIR:-$here/cache/triton}
+  mkdir -p results
+  nvidia-smi --query-gpu=name,driver_version,clocks.max.sm,power.limit --format=csv 2>/dev/null | tee results/device.txt || true
+  for part in ${TILEWRIGHT_PARTS:-cases cuda random minilm table}; do
+    case $part in
+      cases) check cases ${TILEWRIGHT_CASES:-} ;;
+      cuda) if [[ $device == cuda* ]]; then check cuda; else echo "skipped: cuda's tests, on $device"; fi ;;
+      random) check random_kernels ;;
+      minilm) minilm ;;
+      table) table "$@" ;;
+      *) echo "TILEWRIGHT_PARTS: there is no part $part" >&2 && exit 2 ;;
+    esac
+  done
+  if [ ${#failed[@]} != 0 ]; then
+    echo "-- FAILED: ${failed[*]}; see results/. Figures of wrong kernels mean nothing." && exit 1
+  fi
 }
 
 case "${1:-}" in
   build) build ;;
   run) shift; run "$@" ;;
-  *) sed -n '2,11p' "$0"; exit 2 ;;
+  *) sed -n '2,13p' "$0"; exit 2 ;;
 esac

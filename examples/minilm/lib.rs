@@ -63,10 +63,12 @@ impl Embedder {
     }
 }
 
-/// Where fetch.sh puts the model.
+/// Where fetch.sh puts the model, or what `MINILM_MODEL` names: a program that was carried to another machine
+/// finds it there.
 #[must_use]
 pub fn model_folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("model")
+    let folder = std::env::var_os("MINILM_MODEL").map(PathBuf::from);
+    folder.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("model"))
 }
 
 /// The model is not there yet.

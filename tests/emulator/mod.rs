@@ -39,6 +39,17 @@ fn build() -> Option<PathBuf> {
     }
 }
 
+/// The device of `TILEWRIGHT_DEVICE`: a real GPU, on which tests run instead of under emulation.
+///
+/// # Panics
+///
+/// If there is no such device.
+#[allow(dead_code)] // not every test that includes this file has something to do there
+pub fn real_device() -> Option<tilewright::Device> {
+    let name = std::env::var("TILEWRIGHT_DEVICE").ok()?;
+    Some(name.parse().unwrap_or_else(|error| panic!("TILEWRIGHT_DEVICE={name}: {error}")))
+}
+
 /// Whether this process finds the emulated GPU. If not, runs the test `name` of this binary again in one
 /// that does, with `variables` set, and passes its failure on; the caller then has nothing more to do.
 ///
@@ -71,6 +82,7 @@ pub fn inside(name: &str, variables: &[(&str, &str)]) -> bool {
         .args(["--exact", name, "--nocapture", "--test-threads=1"])
         .env("LD_LIBRARY_PATH", path)
         .env("TW_EMULATOR_INSIDE", "1")
+        .env_remove("TILEWRIGHT_DEVICE")
         // What the emulator compiles is no GPU's code: it must not meet a real compiler's in the user's cache.
         .env("TILEWRIGHT_CACHE", concat!(env!("CARGO_TARGET_TMPDIR"), "/emulated-kernels"))
         .envs(variables.iter().copied())

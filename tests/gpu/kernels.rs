@@ -150,8 +150,8 @@ fn rounds_where_asked() -> Outcome {
         linear::with(&Config::new().tf32(), &x, &w, &mut out)?;
         linear::with(&"tf32=0".parse()?, &x, &w, &mut plain)?;
         near(&plain, &exact, 1e-5)?;
-        // AMD's matrix cores are not asked.
-        near(&out, if super::PLATFORM == tilewright::Platform::Cuda { &wanted } else { &exact }, 1e-5)?;
+        // AMD's matrix cores are not asked. Real ones keep fewer bits of a sum than f32 has.
+        near(&out, if super::PLATFORM == tilewright::Platform::Cuda { &wanted } else { &exact }, 4e-5)?;
         let apart = wanted.iter()?.zip(exact.iter()?).any(|(a, b)| (a - b).abs() > 1e-4);
         assert!(apart, "rounding would not show");
     }

@@ -14,6 +14,22 @@ pub fn matmul<T: Float, M, N, K>(a: &Tensor<T, (M, K)>, b: &Tensor<T, (K, N)>, o
     }
 }
 
+/// `a · wᵀ`, with what is contracted innermost on both sides, as matrix cores take bytes.
+#[kernel]
+pub fn matmul_rows<T: Float, U: Float, M, N, K>(
+    a: &Tensor<T, (M, K)>,
+    w: &Tensor<T, (N, K)>,
+    out: &mut Tensor<U, (M, N)>,
+) {
+    for (m, n) in tile((M, N)) {
+        let mut acc = zeros::<f32>((m, n));
+        for k in tile(K) {
+            acc += dot(a[(m, k)], w[(n, k)], k);
+        }
+        out[(m, n)] = acc.cast();
+    }
+}
+
 /// Over the last dimension.
 #[kernel]
 pub fn softmax<T: Float, M, N>(x: &Tensor<T, (M, N)>, out: &mut Tensor<T, (M, N)>) {

@@ -5,9 +5,11 @@
 //! gpu --device cuda:0 --serve                answers lines of the standard input, as gpu_peers.py sends them:
 //! > rows                                     < [{"name": "softmax 4096x1024", "bytes": …, "flops": …}, …]
 //! > softmax 4096x1024                        < 0.0000123        seconds of one call
+//! > save softmax 4096x1024                   < saved            calls it once; inputs and result go to --tensors FILE
 //! ```
 //!
-//! `--quick` takes small shapes. On an emulated device figures mean nothing, and the table says so.
+//! A call that fails is answered with `error: …`. `--quick` takes small shapes. On an emulated device figures mean
+//! nothing, and the table says so.
 
 mod kernels;
 mod rows;
@@ -33,7 +35,7 @@ fn main() -> Outcome<()> {
     let mut rows = rows(&device, quick)?;
     let seconds = if quick { 0.0 } else { 0.2 };
     if arguments.iter().any(|word| word == "--serve") {
-        return serve(&device, &mut rows, seconds);
+        return serve(&device, &mut rows, seconds, after("--tensors").as_deref());
     }
     table(&device, &mut rows, seconds, after("--json"))
 }
@@ -58,41 +60,75 @@ fn time(device: &Device, row: &mut Row, least: f64) -> Outcome<f64> {
     Ok(batch(calls)? / calls as f64)
 }
 
-fn serve(device: &Device, rows: &mut [Row], least: f64) -> Outcome<()> {
+fn serve(device: &Device, rows: &mut [Row], least: f64, tensors: Option<&str>) -> Outcome<()> {
     let mut out = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {
-        match line?.trim() {
-            "info" => writeln!(out, "{device}")?,
-            "rows" => {
-                let rows: Vec<String> = rows.iter().map(Row::json).collect();
-                writeln!(out, "[{}]", rows.join(", "))?;
-            }
-            name => match rows.iter_mut().find(|row| row.name == name) {
-                Some(row) => writeln!(out, "{}", time(device, row, least)?)?,
-                None => writeln!(out, "unknown")?,
-            },
-        }
+        let answer = answer(device, rows, least, tensors, line?.trim());
+        let answer = answer.unwrap_or_else(|error| format!("error: {error}").replace('\n', " "));
+        writeln!(out, "{answer}")?;
         out.flush()?;
     }
     Ok(())
 }
 
-fn table(device: &Device, rows: &mut [Row], least: f64, json: Option<String>) -> Outcome<()> {
+fn answer(
+    device: &Device,
+    rows: &mut [Row],
+    least: f64,
+    tensors: Option<&str>,
+    line: &str,
+) -> Outcome<String> {
+    if line == "info" {
+        return Ok(device.to_string());
+    }
+    if line == "rows" {
+        let rows: Vec<String> = rows.iter().map(Row::json).collect();
+        return Ok(format!("[{}]", rows.join(", ")));
+    }
+    let saved = line.strip_prefix("save ");
+    let name = saved.unwrap_or(line);
+    let row = rows.iter_mut().find(|row| row.name == name).ok_or(format!("there is no row {name}"))?;
+    if saved.is_some() {
+        (row.call)()?;
+        (row.save)(tensors.ok_or("--tensors names no file")?.as_ref())?;
+        return Ok("saved".into());
+    }
+    Ok(time(device, row, least)?.to_string())
+}
+
+/// Seconds of each row, the shortest first. A row that fails takes no further part.
+fn rounds(device: &Device, rows: &mut [Row], least: f64) -> Vec<Outcome<Vec<f64>>> {
     let rounds = if least == 0.0 { 1 } else { ROUNDS };
-    let mut seconds = vec![Vec::new(); rows.len()];
+    let mut seconds: Vec<Outcome<Vec<f64>>> = rows.iter().map(|_| Ok(Vec::new())).collect();
     for _ in 0..rounds {
         for (row, seconds) in rows.iter_mut().zip(&mut seconds) {
-            seconds.push(time(device, row, least)?);
+            let Ok(seen) = seconds else { continue };
+            match time(device, row, least) {
+                Ok(new) => seen.push(new),
+                Err(error) => *seconds = Err(error),
+            }
         }
     }
+    seconds.iter_mut().flatten().for_each(|seen| seen.sort_by(f64::total_cmp));
+    seconds
+}
+
+fn table(device: &Device, rows: &mut [Row], least: f64, json: Option<String>) -> Outcome<()> {
+    let seconds = rounds(device, rows, least);
     println!("{device}");
     if least == 0.0 {
         println!("quick: shapes are small and the figures mean nothing");
     }
     println!("{:<34} {:>12} {:>10} {:>10}", "", "median µs", "GB/s", "TFLOP/s");
     let mut lines = Vec::new();
-    for (row, seconds) in rows.iter().zip(&mut seconds) {
-        seconds.sort_by(f64::total_cmp);
+    for (row, seconds) in rows.iter().zip(&seconds) {
+        let seconds = match seconds {
+            Ok(seconds) => seconds,
+            Err(error) => {
+                println!("{:<34} {error}", row.name);
+                continue;
+            }
+        };
         let median = seconds[seconds.len() / 2];
         let (bandwidth, speed) = (row.bytes / median / 1e9, row.flops / median / 1e12);
         println!("{:<34} {:>12.2} {:>10.1} {:>10.2}", row.name, median * 1e6, bandwidth, speed);
@@ -107,5 +143,6 @@ fn table(device: &Device, rows: &mut [Row], least: f64, json: Option<String>) ->
         );
         std::fs::write(path, text)?;
     }
-    Ok(())
+    let failed = seconds.iter().filter(|seconds| seconds.is_err()).count();
+    if failed > 0 { Err(format!("{failed} rows failed").into()) } else { Ok(()) }
 }

@@ -1,8 +1,12 @@
 //! The rows: shapes, what they move and compute, and the call.
 
 use super::{Outcome, kernels};
+use std::path::Path;
 use tilewright::Error;
 use tilewright::prelude::*;
+use tilewright::weights::save;
+
+type Save = dyn Fn(&Path) -> Outcome<()>;
 
 /// A row of the table.
 pub struct Row {
@@ -12,13 +16,36 @@ pub struct Row {
     /// Floating-point operations of products; 0 where memory is what counts.
     pub flops: f64,
     pub call: Box<dyn FnMut() -> Result<(), Error>>,
+    /// Writes what the call reads, and `out`, which it writes, as a safetensors file.
+    pub save: Box<Save>,
 }
 
 impl Row {
-    /// Without the call.
+    /// Without the functions.
     pub fn json(&self) -> String {
         format!("{{\"name\": {:?}, \"bytes\": {:e}, \"flops\": {:e}}}", self.name, self.bytes, self.flops)
     }
+}
+
+/// A row whose call reads the tensors in brackets and writes the one after them.
+macro_rules! row {
+    ($rows:ident, $name:expr, $bytes:expr, $flops:expr, [$($tensor:ident),*] -> $out:ident, $call:expr) => {{
+        let save = {
+            $(let $tensor = $tensor.clone();)*
+            let $out = $out.clone();
+            move |path: &Path| -> Outcome<()> {
+                let cpu = Device::cpu();
+                Ok(save(path, &[$((stringify!($tensor), &$tensor.to(&cpu)?),)* ("out", &$out.to(&cpu)?)])?)
+            }
+        };
+        $rows.push(Row {
+            name: $name,
+            bytes: $bytes as f64,
+            flops: $flops,
+            call: Box::new($call),
+            save: Box::new(save),
+        });
+    }};
 }
 
 /// Uniform in −1..1, the same on every run.
@@ -45,6 +72,7 @@ pub fn rows(device: &Device, quick: bool) -> Outcome<Vec<Row>> {
     for n in if quick { vec![128] } else { vec![4096, 8192] } {
         product::<bf16>(&mut rows, device, "bf16", n, &Config::new())?;
         product::<f32>(&mut rows, device, "tf32", n, &Config::new().tf32())?;
+        product_of_eighths(&mut rows, device, n)?;
     }
     let n = if quick { 128 } else { 4096 };
     product::<f16>(&mut rows, device, "f16", n, &Config::new())?;
@@ -58,52 +86,47 @@ pub fn rows(device: &Device, quick: bool) -> Outcome<Vec<Row>> {
     Ok(rows)
 }
 
-fn add(
-    rows: &mut Vec<Row>,
-    name: String,
-    bytes: usize,
-    flops: f64,
-    call: impl FnMut() -> Result<(), Error> + 'static,
-) {
-    rows.push(Row { name, bytes: bytes as f64, flops, call: Box::new(call) });
-}
-
 /// The host's part of a launch: nothing is to be computed.
 fn launch(rows: &mut Vec<Row>, device: &Device) -> Outcome<()> {
     let x = Tensor::<bf16>::zeros_on((0, 1024), device)?;
     let mut out = Tensor::<bf16>::zeros_on((0, 1024), device)?;
-    add(rows, "launch of nothing".into(), 0, 0.0, move || kernels::softmax(&x, &mut out));
+    row!(rows, "launch of nothing".into(), 0, 0.0, [x] -> out, move || kernels::softmax(&x, &mut out));
     let x = Tensor::<bf16>::zeros_on((1, 32), device)?;
     let mut out = Tensor::<bf16>::zeros_on((1, 32), device)?;
-    add(rows, "launch of one program".into(), 0, 0.0, move || kernels::copy(&x, &mut out));
+    row!(rows, "launch of one program".into(), 0, 0.0, [x] -> out, move || kernels::copy(&x, &mut out));
     Ok(())
 }
 
 fn memory_bound(rows: &mut Vec<Row>, device: &Device, m: usize, n: usize) -> Outcome<()> {
-    let x = random::<bf16>(&[m, n], 1, device)?;
-    let y = random::<bf16>(&[m, n], 2, device)?;
-    let (gain, shift) = (random::<bf16>(&[n], 3, device)?, random::<bf16>(&[n], 4, device)?);
-    let out = || Tensor::<bf16>::zeros_on((m, n), device);
-    let (shape, one) = (format!("{m}x{n}"), 2 * m * n);
-    let (a, mut o) = (x.clone(), out()?);
-    add(rows, format!("copy {shape}"), 2 * one, 0.0, move || kernels::copy(&a, &mut o));
-    let (a, mut o) = (x.clone(), out()?);
-    add(rows, format!("softmax {shape}"), 2 * one, 0.0, move || kernels::softmax(&a, &mut o));
-    let (a, g, s, mut o) = (x.clone(), gain.clone(), shift, out()?);
-    add(rows, format!("layer_norm {shape}"), 2 * one, 0.0, move || {
-        kernels::layer_norm(&a, &g, &s, &mut o, 1e-5)
+    let all = random::<bf16>(&[m, n], 1, device)?;
+    let other = random::<bf16>(&[m, n], 2, device)?;
+    let (gains, shifts) = (random::<bf16>(&[n], 3, device)?, random::<bf16>(&[n], 4, device)?);
+    let fresh = || Tensor::<bf16>::zeros_on((m, n), device);
+    let name = |kernel: &str| format!("{kernel} {m}x{n}");
+    let one = 2 * m * n;
+    let (x, mut out) = (all.clone(), fresh()?);
+    row!(rows, name("copy"), 2 * one, 0.0, [x] -> out, move || kernels::copy(&x, &mut out));
+    let (x, mut out) = (all.clone(), fresh()?);
+    row!(rows, name("softmax"), 2 * one, 0.0, [x] -> out, move || kernels::softmax(&x, &mut out));
+    let (x, gain, shift, mut out) = (all.clone(), gains.clone(), shifts, fresh()?);
+    row!(rows, name("layer_norm"), 2 * one, 0.0, [x, gain, shift] -> out, move || {
+        kernels::layer_norm(&x, &gain, &shift, &mut out, 1e-5)
     });
-    let (a, mut o) = (x.clone(), out()?);
-    add(rows, format!("rms_norm {shape}"), 2 * one, 0.0, move || kernels::rms_norm(&a, &gain, &mut o, 1e-5));
-    let (a, mut o) = (x.clone(), out()?);
-    add(rows, format!("swiglu {shape}"), 3 * one, 0.0, move || kernels::swiglu(&a, &y, &mut o));
+    let (x, gain, mut out) = (all.clone(), gains, fresh()?);
+    row!(rows, name("rms_norm"), 2 * one, 0.0, [x, gain] -> out, move || {
+        kernels::rms_norm(&x, &gain, &mut out, 1e-5)
+    });
+    let (a, b, mut out) = (all.clone(), other, fresh()?);
+    row!(rows, name("swiglu"), 3 * one, 0.0, [a, b] -> out, move || kernels::swiglu(&a, &b, &mut out));
     let (cosine, sine) = (random::<f32>(&[m, n / 2], 5, device)?, random::<f32>(&[m, n / 2], 6, device)?);
-    let (a, mut o) = (x.reshape((m, 2, n / 2))?, Tensor::<bf16>::zeros_on((m, 2, n / 2), device)?);
-    add(rows, format!("rope {shape}"), 4 * one, 0.0, move || kernels::rope(&a, &cosine, &sine, &mut o));
+    let (x, mut out) = (all.reshape((m, 2, n / 2))?, Tensor::<bf16>::zeros_on((m, 2, n / 2), device)?);
+    row!(rows, name("rope"), 4 * one, 0.0, [x, cosine, sine] -> out, move || {
+        kernels::rope(&x, &cosine, &sine, &mut out)
+    });
     let targets = Tensor::<i32>::from_fn(m, |at| ((at[0] * 7919) % n) as i32).to(device)?;
-    let mut o = Tensor::<f32>::zeros_on(m, device)?;
-    add(rows, format!("cross_entropy {shape}"), one, 0.0, move || {
-        kernels::cross_entropy(&x, &targets, &mut o)
+    let (logits, mut out) = (all, Tensor::<f32>::zeros_on(m, device)?);
+    row!(rows, name("cross_entropy"), one, 0.0, [logits, targets] -> out, move || {
+        kernels::cross_entropy(&logits, &targets, &mut out)
     });
     Ok(())
 }
@@ -119,8 +142,18 @@ fn product<T: Float>(
     let (a, b) = (random::<T>(&[n, n], 1, device)?, random::<T>(&[n, n], 2, device)?);
     let mut out = Tensor::<T>::zeros_on((n, n), device)?;
     let (bytes, flops) = (3 * n * n * size_of::<T>(), 2.0 * (n as f64).powi(3));
-    add(rows, format!("matmul {ty} {n}"), bytes, flops, move || {
+    row!(rows, format!("matmul {ty} {n}"), bytes, flops, [a, b] -> out, move || {
         kernels::matmul::with(&config, &a, &b, &mut out)
+    });
+    Ok(())
+}
+
+/// Of floats of 8 bits, with a result of 16.
+fn product_of_eighths(rows: &mut Vec<Row>, device: &Device, n: usize) -> Outcome<()> {
+    let (a, w) = (random::<f8e4m3>(&[n, n], 1, device)?, random::<f8e4m3>(&[n, n], 2, device)?);
+    let mut out = Tensor::<bf16>::zeros_on((n, n), device)?;
+    row!(rows, format!("matmul f8e4m3 {n}"), 4 * n * n, 2.0 * (n as f64).powi(3), [a, w] -> out, move || {
+        kernels::matmul_rows(&a, &w, &mut out)
     });
     Ok(())
 }
@@ -142,7 +175,7 @@ fn attention<const CAUSAL: bool>(
     let flops = if CAUSAL { all / 2.0 } else { all };
     let name = format!("attention {}{s} d{d}", if CAUSAL { "causal " } else { "" });
     let scale = 1.0 / (d as f32).sqrt();
-    add(rows, name, 8 * b * h * s * d, flops, move || {
+    row!(rows, name, 8 * b * h * s * d, flops, [q, k, v] -> out, move || {
         kernels::attention::<bf16, CAUSAL>(&q, &k, &v, &mut out, scale)
     });
     Ok(())
