@@ -350,7 +350,9 @@ TW_DEVICE void dot_bytes(Tile<T, Rs>& acc, const Shared<E, As>& a, const Shared<
     typedef typename Columns::spread C;
     typedef typename ByteSum<E>::type Sum;
     const int row0 = S::base(threadIdx.x & ~31u), column0 = C::base(threadIdx.x & ~31u);
-    TW_UNROLL for (int k = 0; k < K::block; k += 32) {
+    // Bytes picked one by one would all be asked for at the start, and fill the registers.
+    constexpr int turns = As::last == K::id && Bs::last == K::id ? K::block / 32 : 1;
+    TW_UNROLL_BY(turns) for (int k = 0; k < K::block; k += 32) {
         Fragment fa[Rows::registers / 2];
         TW_UNROLL for (int m = 0; m < Rows::registers / 2; ++m) {
             const int row = row0 + S::offset(2 * m);

@@ -15,6 +15,8 @@
 #endif
 #define TW_DEVICE __device__ __forceinline__
 #define TW_UNROLL _Pragma("unroll")
+#define TW_PRAGMA(words) _Pragma(#words)
+#define TW_UNROLL_BY(n) TW_PRAGMA(unroll n)
 #define TW_ROLLED _Pragma("unroll 1")
 
 typedef float f32;
