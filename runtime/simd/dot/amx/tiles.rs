@@ -101,7 +101,7 @@ with_avx512! {
                         high = F32x16::widen_first(stored, row(1), lines).0;
                     }
                     largest = larger(larger(largest, low), high);
-                    for part in 0..PARTS {
+                    for (part, tile) in turned.iter_mut().enumerate() {
                         let (x, y) = (leading::<PARTS>(low, part), leading::<PARTS>(high, part));
                         (low, high) = (_mm512_sub_ps(low, x), _mm512_sub_ps(high, y));
                         let low_half = _mm512_srli_epi32::<16>(_mm512_castps_si512(x));
@@ -111,7 +111,7 @@ with_avx512! {
                         if direct {
                             _mm512_storeu_si512(to.add(part * LINES + pair).cast(), word);
                         } else {
-                            _mm512_storeu_si512(turned[part].as_mut_ptr().cast::<Words>().add(pair).cast(), word);
+                            _mm512_storeu_si512(tile.as_mut_ptr().cast::<Words>().add(pair).cast(), word);
                         }
                     }
                 }
@@ -149,14 +149,14 @@ with_avx512! {
                         }
                     }
                     largest = larger(larger(largest, low), high);
-                    for part in 0..PARTS {
+                    for (part, tile) in turned.iter_mut().enumerate() {
                         let (x, y) = (leading::<PARTS>(low, part), leading::<PARTS>(high, part));
                         (low, high) = (_mm512_sub_ps(low, x), _mm512_sub_ps(high, y));
                         let words = upper_halves(x, y);
                         if direct {
                             _mm512_storeu_si512(to.add(part * LINES + i).cast(), words);
                         } else {
-                            _mm512_storeu_si512(turned[part].as_mut_ptr().cast::<Words>().add(i).cast(), words);
+                            _mm512_storeu_si512(tile.as_mut_ptr().cast::<Words>().add(i).cast(), words);
                         }
                     }
                 }
