@@ -94,8 +94,13 @@ pub fn depth(rows: i32) -> i32 {
 pub fn columns(of: (InstructionSet, bool), length: i32, rows: i32, threads: usize) -> i32 {
     let panel = crate::simd::dot::panel_width(of.0, length.max(0) as usize) as i32;
     let sizes = sizes(of, rows, length);
-    let most = if rows <= 12 { 4 * sizes.columns } else { sizes.columns };
-    let few = if threads > 1 { sizes.few.1.min(length / 96) } else { 1 };
+    let is_short = rows <= 12;
+    let most = if is_short { 16 * sizes.columns } else { sizes.columns };
+    let few = match (threads, is_short) {
+        (..=1, _) => 1,
+        (_, true) => (threads.min(1 << 10) as i32).min(length / 96),
+        (_, false) => sizes.few.1.min(length / 96),
+    };
     even(length, most, few).saturating_add(panel - 1) / panel * panel
 }
 

@@ -39,6 +39,8 @@ pub(super) struct Inner {
 
 /// Bytes ahead of a line's elements that are asked for.
 const AHEAD: usize = 1024;
+/// Bytes from lines to the next ones that are asked for instead, if they are no further.
+const NEXT: isize = 8192;
 
 /// An inner kernel of some size.
 ///
@@ -57,6 +59,9 @@ pub(super) unsafe fn inner<R: Widening, const STORED: usize, const M: usize, con
         let elements = j as isize * task.ldb + p as isize;
         task.b.wrapping_offset(elements * stored.size() as isize)
     };
+    // The same place of the lines that come next, if that is near.
+    let next = (J as isize * stored.size() as isize).saturating_mul(task.ldb);
+    let ahead = if (0..=NEXT).contains(&next) { next } else { AHEAD as isize };
     // SAFETY: promised by the caller: rows, lines and sums are within the task, `p + n <= k`.
     unsafe {
         let mut sums = [[R::zero(); J]; M];
@@ -66,9 +71,7 @@ pub(super) unsafe fn inner<R: Widening, const STORED: usize, const M: usize, con
             // Not by a closure, which would not have the caller's instructions.
             let mut lines = [R::zero(); J];
             for (j, to) in lines.iter_mut().enumerate() {
-                if M <= 4 {
-                    R::prefetch(line(j, p).wrapping_add(AHEAD).cast());
-                }
+                R::prefetch(line(j, p).wrapping_offset(ahead).cast());
                 *to = R::widen(stored, line(j, p));
             }
             for (i, sums) in sums.iter_mut().enumerate() {
@@ -142,6 +145,7 @@ pub(super) unsafe fn outer<R: Widening, const STORED: usize, const M: usize, con
             for (p, line) in lines.iter_mut().enumerate() {
                 let elements = p as isize * task.ldb + j as isize;
                 let from = task.b.wrapping_offset(elements * stored.size() as isize);
+                R::prefetch(from.wrapping_add(AHEAD).cast());
                 *line = if left == R::LANES {
                     R::widen(stored, from)
                 } else {

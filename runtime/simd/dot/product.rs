@@ -124,8 +124,9 @@ impl Few {
     }
 }
 
-/// Elements of the product that outer kernels add to again and again: half of a first-level cache.
-const OUTER_ELEMENTS: usize = 4096;
+/// Elements of the product that outer kernels add to again and again: an eighth of a second-level cache. The more
+/// columns, the longer the runs in which the other side is read, which memory rewards.
+const OUTER_ELEMENTS: usize = 1 << 16;
 
 /// Whether the product is one of few rows with lines whose other axis is contiguous, and microkernels would not
 /// read these well where they are: they are far apart, need widening, or are for a row or two.
