@@ -45,7 +45,8 @@ macro_rules! eighths {
             pub const fn to_bits(self) -> u8 {
                 self.0
             }
-            /// The nearest, of two the even one; what is larger than the largest number becomes that, infinities too.
+            /// The nearest, of two the even one; numbers larger than the largest become that, and so do infinities
+            /// where there is none.
             #[must_use]
             pub fn from_f32(x: f32) -> $T {
                 $T($FORMAT.narrow::<One>(x) as u8)

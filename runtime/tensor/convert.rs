@@ -3,9 +3,9 @@
 use std::any::Any;
 
 use super::Tensor;
-use crate::element::Element;
+use crate::element::{Element, Kind};
 use crate::error::TensorError;
-use crate::simd::Lane;
+use crate::simd::{Lane, Odd};
 
 /// A value in one of the types that elements compute in.
 #[derive(Clone, Copy)]
@@ -36,7 +36,7 @@ pub(crate) fn convert<U: Element>(number: Number) -> U {
     let mut element = U::default().to_lane();
     let lane: &mut dyn Any = &mut element;
     if let Some(lane) = lane.downcast_mut::<f32>() {
-        *lane = to_f32(number);
+        *lane = if is_short::<U>() { to_odd(number) } else { to_f32(number) };
     } else if let Some(lane) = lane.downcast_mut::<f64>() {
         *lane = to_f64(number);
     } else if let Some(lane) = lane.downcast_mut::<i64>() {
@@ -49,6 +49,22 @@ pub(crate) fn convert<U: Element>(number: Number) -> U {
         *lane = to_bool(number);
     }
     U::from_lane(element)
+}
+
+/// A float that is shorter than its lane.
+fn is_short<U: Element>() -> bool {
+    matches!(U::KIND, Kind::F16 | Kind::Bf16 | Kind::F8E4m3 | Kind::F8E5m2)
+}
+
+/// An f32 that rounds to the same shorter float as the number itself.
+fn to_odd(number: Number) -> f32 {
+    match number {
+        Number::F64(x) => x.odd(),
+        Number::I32(x) => i64::from(x).odd(),
+        Number::U32(x) => i64::from(x).odd(),
+        Number::I64(x) => x.odd(),
+        Number::F32(_) | Number::Bool(_) => to_f32(number),
+    }
 }
 
 fn to_f32(number: Number) -> f32 {
@@ -137,5 +153,27 @@ impl<T: Element> Tensor<T> {
         })?;
         drop(guard);
         Ok(cast)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prelude::*;
+
+    /// Just above the middle of two short floats: through f32 it would be a tie, and round down.
+    #[test]
+    fn short_floats_are_rounded_once() {
+        fn above<U: Element>(x: f64) -> U {
+            convert(Number::F64(x + 2f64.powi(-40)))
+        }
+        assert_eq!(above::<bf16>(1.0 + 2f64.powi(-8)).to_f64(), 1.0 + 2f64.powi(-7));
+        assert_eq!(above::<f16>(1.0 + 2f64.powi(-11)).to_f64(), 1.0 + 2f64.powi(-10));
+        assert_eq!(above::<f8e4m3>(1.0 + 2f64.powi(-4)).to_f64(), 1.125);
+        assert_eq!(above::<f8e5m2>(1.0 + 2f64.powi(-3)).to_f64(), 1.25);
+        let x = (1i64 << 62) + (1 << 54) + 1;
+        assert_eq!(convert::<bf16>(Number::I64(x)).to_f64(), 2f64.powi(62) + 2f64.powi(55));
+        assert_eq!(convert::<bf16>(Number::I32((1 << 24) + (1 << 16) + 1)).to_f64(), 16_908_288.0);
+        assert_eq!(convert::<f32>(Number::F64(1.0 + 2f64.powi(-24))), 1.0);
     }
 }

@@ -1,9 +1,9 @@
 //! From bytes of a file to tensors: borrowed where the file aligns them, else copied.
 
 use super::bytes::Bytes;
-use super::number::{reader, round_to_odd};
+use super::number::reader;
 use super::{Dtype, Place, Weights, WeightsError};
-use crate::element::{Element, Kind};
+use crate::element::Element;
 use crate::error::Error;
 use crate::error::TensorError;
 use crate::tensor::Tensor;
@@ -84,10 +84,8 @@ impl Weights {
         if place.dtype == Dtype::Bool {
             check_bools(name, bytes)?;
         }
-        let narrow = matches!(T::KIND, Kind::F16 | Kind::Bf16 | Kind::F8E4m3 | Kind::F8E5m2);
         let stored = bytes.chunks_exact(place.dtype.bits() / 8).map(read);
-        let number = |n| convert::<T>(if narrow { round_to_odd(n) } else { n });
-        let tensor = filled(&place.shape, stored.map(number))
+        let tensor = filled(&place.shape, stored.map(convert::<T>))
             .map_err(|source| WeightsError::Tensor { tensor: name.to_owned(), source })?;
         self.place_tensor(name, tensor)
     }

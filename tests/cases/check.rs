@@ -24,6 +24,13 @@ pub enum Within {
 }
 
 impl Within {
+    /// A sum of `terms` products of `E` of size 4 at most. Of floats of 8 bits the H100's matrix cores keep some 14
+    /// bits, counted from the largest of an instruction's addends.
+    pub fn products<E: Sample>(terms: usize) -> Within {
+        let is_eighth = (1..=4).contains(&E::PRECISION.0);
+        Within::Sum(if is_eighth { 4 * terms } else { terms }, 4.0 * terms as f64)
+    }
+
     fn bound<E: Sample>(self, wanted: f64) -> f64 {
         let (digits, least) = E::PRECISION;
         let exponent = if wanted == 0.0 { least } else { wanted.abs().log2().floor() as i32 };

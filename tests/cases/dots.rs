@@ -25,7 +25,7 @@ macro_rules! products {
                 let x = tame::<$ty>(at as u64, &[m, k], left);
                 let w = tame::<$ty>(at as u64 + 50, &[n, k], right);
                 let out = Tensor::<$sum>::zeros((m, n));
-                check!($kernel(&x, &w) -> out; [Within::Sum(k, 4.0 * k as f64)]; "m=3,n=17,k=9"; format!("{m}×{n}×{k} {left:?} {right:?}"));
+                check!($kernel(&x, &w) -> out; [Within::products::<$ty>(k)]; "m=3,n=17,k=9"; format!("{m}×{n}×{k} {left:?} {right:?}"));
             }
         }
     )*};
@@ -104,13 +104,15 @@ macro_rules! byte_columns {
                 let x = tame::<$ty>(1, &[k, m], Layout::Dense);
                 let w = tame::<$ty>(2, &[k, n], Layout::Dense);
                 let out = Tensor::<$sum>::zeros((m, n));
-                check!($kernel(&x, &w) -> out; [Within::Sum(k, 4.0 * k as f64)]; ; "bytes");
+                check!($kernel(&x, &w) -> out; [Within::products::<$ty>(k)]; ; "bytes");
             })*
         }
     };
 }
 byte_columns! {
     columns_i8 i8 as i32;
+    columns_u8 u8 as i32;
+    columns_f8e4m3 f8e4m3 as f32;
     columns_f8e5m2 f8e5m2 as f32;
 }
 
@@ -161,7 +163,7 @@ fn products_over_several_blocks() {
             let w = tame::<$ty>(2, &[n, k], Layout::Dense);
             let out = Tensor::<$sum>::zeros((m, n));
             let text = format!("{m}×{n}×{k}");
-            check!($kernel(&x, &w) -> out; [Within::Sum(k, 4.0 * k as f64)]; "m=128,n=128,k=64"; text);
+            check!($kernel(&x, &w) -> out; [Within::products::<$ty>(k)]; "m=128,n=128,k=64"; text);
         })*};
     }
     dense! {

@@ -131,10 +131,12 @@ template <int Mantissa, int Bias, u32 Infinity, u32 Nan> TW_DEVICE f32 widen_eig
     if (rest >> Mantissa == 0) return from_bits(sign | bits_of(f32(rest) * from_bits(u32(128 - Bias - Mantissa) << 23)));
     return from_bits(sign | ((rest << (23 - Mantissa)) + (u32(127 - Bias) << 23)));
 }
-// To nearest even; what is larger than the largest number becomes that. NaN stays NaN.
+// To nearest even; a number larger than the largest becomes that. NaN stays NaN.
 template <int Mantissa, int Bias, u32 Largest> TW_DEVICE u8 narrow_eighth(f32 x) {
     u32 bits = bits_of(x), sign = bits >> 24 & 0x80u, rest = bits & 0x7fffffffu;
     if (rest > 0x7f800000u) return 0x7f;
+    // Only f8e5m2 has infinities.
+    if (Mantissa == 2 && rest == 0x7f800000u) return u8(sign | 0x7c);
     if (rest > Largest) rest = Largest;
     if (rest < u32(128 - Bias) << 23) {
         // The sum's last bit is the last bit of the smallest numbers.
@@ -164,7 +166,9 @@ TW_DEVICE f8e4m3 narrow_f8e4m3(f32 x) {
 TW_DEVICE f8e5m2 narrow_f8e5m2(f32 x) {
     u16 pair;
     asm("cvt.rn.satfinite.e5m2x2.f32 %0, %1, %2;" : "=h"(pair) : "f"(0.0f), "f"(x));
-    return f8e5m2{u8(pair)};
+    // Infinities stay, numbers stay finite.
+    u32 size = bits_of(x) & 0x7fffffffu;
+    return f8e5m2{size == 0x7f800000u ? u8((pair & 0x80) | 0x7c) : u8(pair)};
 }
 #endif
 
