@@ -58,7 +58,7 @@ impl<T> Kernels<T> {
 }
 
 /// What products are computed in: f32, f64, i32 (also u32, the same bits) or i64.
-pub(super) trait Number: Copy + Default + Send + Sync + 'static {
+pub(super) trait Number: Copy + Default + PartialEq + Send + Sync + 'static {
     /// Its functions.
     fn kernels(isa: InstructionSet) -> &'static Kernels<Self>;
     /// Their sum; integers wrap.

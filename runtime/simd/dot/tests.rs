@@ -1,5 +1,6 @@
 //! Claims about products: equal to three loops, and nothing else is touched.
 
+use super::kernels::Number;
 use super::product::blocks;
 use super::*;
 use crate::element::Element;
@@ -388,6 +389,80 @@ fn what_a_matrix_unit_cannot_split_comes_out_right() {
     }
 }
 
+/// Lines are read where they are; some are left over.
+fn few_rows_of<
+    A: Sample + Element<Lane = C>,
+    B: Sample + Element<Lane = C>,
+    C: Sum + Element<Lane = C> + Number,
+>() {
+    let (isa, random) = (InstructionSet::Avx512, &mut Random(29));
+    for (m, n, k) in
+        [(1, 48, 64), (5, 32, 128), (8, 100, 192), (12, 95, 64), (16, 64, 320), (7, 33, 4096 + 128)]
+    {
+        let (a, b) = (Side::<A>::new(random, m, k), Side::<B>::with(random, (n, k), (k as isize + 5, 1)));
+        let what = format!("few rows of {} and {}", A::NAME, B::NAME);
+        let is_for_unit = m > 4 || size_of::<B>() == 1;
+        check::<C>(
+            (m, n, k),
+            random,
+            |i, p| a.lane(i, p),
+            |j, p| b.lane(j, p),
+            &what,
+            |c, ldc, accumulate| {
+                let (scratch, b) = (&mut Scratch::new(), Operand::Strided(b.strided()));
+                let problem = Problem { m, n, k, a: a.strided(), b, c, ldc, accumulate };
+                // SAFETY: the operands have these sizes, the unit is available.
+                unsafe {
+                    if !amx::product::<C>(isa, &problem, scratch) {
+                        assert!(!is_for_unit, "the unit refuses {what}");
+                        blocks(isa, &problem, scratch);
+                    }
+                }
+            },
+        );
+    }
+}
+
+#[test]
+fn few_rows_go_to_a_matrix_unit() {
+    if !has_unit() {
+        return;
+    }
+    few_rows_of::<f32, bf16, f32>();
+    few_rows_of::<f16, bf16, f32>();
+    few_rows_of::<bf16, bf16, f32>();
+    few_rows_of::<f8e4m3, bf16, f32>();
+    few_rows_of::<i8, i8, i32>();
+    few_rows_of::<i8, u8, i32>();
+    few_rows_of::<u8, i8, i32>();
+    few_rows_of::<u8, u8, i32>();
+}
+
+/// An infinity of the lines meets parts that are 0.
+#[test]
+fn few_rows_meet_infinities() {
+    if !has_unit() {
+        return;
+    }
+    let (isa, m, n, k) = (InstructionSet::Avx512, 8, 80, 64);
+    let (a, mut b) = (vec![1f32; m * k], vec![bf16::ONE; n * k]);
+    b[40 * k + 9] = bf16::INFINITY;
+    b[70 * k + 9] = bf16::NAN;
+    let (left, right) = (Strided::new(a.as_ptr(), k as isize, 1), Strided::new(b.as_ptr(), k as isize, 1));
+    let mut c = vec![1f32; m * n];
+    let (scratch, b) = (&mut Scratch::new(), Operand::Strided(right));
+    // SAFETY: the operands have these sizes, the unit is available.
+    unsafe { dot_f32(isa, m, n, k, left, b, c.as_mut_ptr(), n, true, scratch) };
+    for (at, sum) in c.into_iter().enumerate() {
+        let is_right = match at % n {
+            40 => sum == f32::INFINITY,
+            70 => sum.is_nan(),
+            _ => sum == 65.0,
+        };
+        assert!(is_right, "{at}: {sum}");
+    }
+}
+
 /// Two threads, each half of it.
 fn share(count: usize, work: &(dyn Fn(usize) + Sync)) {
     std::thread::scope(|scope| {
@@ -459,6 +534,55 @@ fn large_operands_are_packed_by_several_threads() {
             },
         );
     }
+}
+
+/// Each of the 256 patterns times 1, read in place by few rows and packed for many.
+fn all_patterns<E: Element + Copy>(of: impl Fn(u8) -> E, value: impl Fn(E) -> f32) {
+    const K: usize = 31;
+    let patterns: Vec<E> = (0..=255).map(&of).collect();
+    let mut lines = vec![of(0); 256 * K];
+    patterns.iter().enumerate().for_each(|(j, pattern)| lines[j * K + j % K] = *pattern);
+    for isa in InstructionSet::ALL.into_iter().filter(|isa| isa.is_available()) {
+        for m in [1, 9, 30] {
+            for j in 0..K {
+                // Only where a line's pattern is, so that no NaN meets a 0.
+                let row: Vec<f32> = (0..m * K).map(|p| f32::from(u8::from(p % K == j))).collect();
+                let (a, mut c) = (Strided::new(row.as_ptr(), K as isize, 1), vec![0.0f32; m]);
+                for at in (j..256).step_by(K) {
+                    let b = Strided::new(lines.as_ptr(), K as isize, 1).at(at, 0);
+                    // SAFETY: `m` rows and one column of `K` elements, `m` sums.
+                    unsafe {
+                        dot_f32(
+                            isa,
+                            m,
+                            1,
+                            K,
+                            a,
+                            Operand::Strided(b),
+                            c.as_mut_ptr(),
+                            1,
+                            false,
+                            &mut Scratch::new(),
+                        );
+                    }
+                    let wanted = value(patterns[at]);
+                    let is_right =
+                        |x: &f32| x.to_bits() == wanted.to_bits() || (x.is_nan() && wanted.is_nan());
+                    // A sum that begins at 0 has no -0.
+                    assert!(
+                        c.iter().all(|x| is_right(x) || (*x == 0.0 && wanted == 0.0)),
+                        "{isa:?} {m} {at:#x}: {c:?}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn all_floats_of_eight_bits_are_widened() {
+    all_patterns(f8e4m3::from_bits, f8e4m3::to_f32);
+    all_patterns(f8e5m2::from_bits, f8e5m2::to_f32);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! Stable Rust has no names for them yet, so they are written as text.
 
+use super::few::Lines;
 use super::{Block, Form};
 use crate::simd::InstructionSet;
 use std::arch::asm;
@@ -229,6 +230,75 @@ pub(super) unsafe fn multiply<T>(_: &Unit, forms: (Form, Form), task: &Block<T>)
             (Form::Bytes { signed: true }, Form::Bytes { signed: false }) => bytes_su(task),
             (Form::Bytes { signed: false }, Form::Bytes { signed: true }) => bytes_us(task),
             (Form::Bytes { signed: false }, Form::Bytes { signed: false }) => bytes_uu(task),
+            (Form::Halves(_), Form::Bytes { .. }) | (Form::Bytes { .. }, Form::Halves(_)) => {
+                unreachable!("sums are of one type")
+            }
+        }
+    }
+}
+
+/// Functions that multiply 32 lines with the few rows' parts, which the named tiles hold.
+macro_rules! line_kernels {
+    ($($name:ident $op:literal $rows_step:literal: $($at:literal $tile:literal)*;)*) => {$(
+        /// # Safety
+        /// The unit is configured; the lines and rows are readable, and the sums writable.
+        unsafe fn $name(task: &Lines) {
+            // SAFETY: the caller's contract.
+            unsafe {
+                asm!(
+                    "tilezero tmm0",
+                    "tilezero tmm1",
+                    "2:",
+                    $(concat!("tileloadd ", $tile, ", [{rows} + {words} + ", $at, "]"),)*
+                    "tileloadd tmm4, [{a} + {line}]",
+                    $(concat!($op, " tmm0, tmm4, ", $tile),)*
+                    "tileloadd tmm4, [{b} + {line}]",
+                    $(concat!($op, " tmm1, tmm4, ", $tile),)*
+                    "add {a}, 64",
+                    "add {b}, 64",
+                    concat!("add {rows}, ", $rows_step),
+                    "dec {steps}",
+                    "jnz 2b",
+                    "tilestored [{sums} + {words}], tmm0",
+                    "tilestored [{sums} + {words} + 1024], tmm1",
+                    a = inout(reg) task.strips[0] => _,
+                    b = inout(reg) task.strips[1] => _,
+                    rows = inout(reg) task.rows => _,
+                    steps = inout(reg) task.steps => _,
+                    line = in(reg) task.line,
+                    words = in(reg) super::LINE,
+                    sums = in(reg) task.sums,
+                    options(nostack),
+                );
+            }
+        }
+    )*};
+}
+line_kernels! {
+    lines_1 "tdpbf16ps" 1024: 0 "tmm5";
+    lines_2 "tdpbf16ps" 2048: 0 "tmm5" 1024 "tmm6";
+    lines_3 "tdpbf16ps" 3072: 0 "tmm5" 1024 "tmm6" 2048 "tmm7";
+    lines_ss "tdpbssd" 1024: 0 "tmm5";
+    lines_su "tdpbsud" 1024: 0 "tmm5";
+    lines_us "tdpbusd" 1024: 0 "tmm5";
+    lines_uu "tdpbuud" 1024: 0 "tmm5";
+}
+
+/// 32 lines by 16 rows: the forms of the lines, in one part, and of the rows.
+///
+/// # Safety
+/// The lines are `steps` long as they lie in memory, the rows in tiles, and two tiles of sums are writable.
+pub(super) unsafe fn multiply_lines(_: &Unit, forms: (Form, Form), task: &Lines) {
+    // SAFETY: the same contract; there is a `Unit`, so it is configured.
+    unsafe {
+        match forms {
+            (Form::Halves(_), Form::Halves(1)) => lines_1(task),
+            (Form::Halves(_), Form::Halves(2)) => lines_2(task),
+            (Form::Halves(_), Form::Halves(_)) => lines_3(task),
+            (Form::Bytes { signed: true }, Form::Bytes { signed: true }) => lines_ss(task),
+            (Form::Bytes { signed: true }, Form::Bytes { signed: false }) => lines_su(task),
+            (Form::Bytes { signed: false }, Form::Bytes { signed: true }) => lines_us(task),
+            (Form::Bytes { signed: false }, Form::Bytes { signed: false }) => lines_uu(task),
             (Form::Halves(_), Form::Bytes { .. }) | (Form::Bytes { .. }, Form::Halves(_)) => {
                 unreachable!("sums are of one type")
             }

@@ -10,6 +10,8 @@
 //! The unit takes subnormal numbers for 0: what is lost is below 2⁻¹²⁶ times the other factor.
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
+mod few;
+#[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
 mod kernels;
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux", not(miri))))]
 mod none;
@@ -22,9 +24,11 @@ use super::{Operand, Scratch, Strided};
 use crate::element::Kind;
 use crate::simd::InstructionSet;
 #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
+use few::few_rows;
+#[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
 use kernels::{Unit, multiply};
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux", not(miri))))]
-use none::{Unit, lay_out, multiply};
+use none::{Unit, few_rows, lay_out, multiply};
 #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
 use tiles::lay_out;
 
@@ -214,6 +218,10 @@ pub(super) unsafe fn product<T: Number>(
     let Problem { m, n, k, a, b, .. } = *problem;
     if !Unit::is_available(isa) {
         return false;
+    }
+    // SAFETY: the same contract.
+    if unsafe { few_rows(isa, problem, scratch) } {
+        return true;
     }
     let (Some(left), Some(right)) = (Form::of::<T>(a.kind), right_form::<T>(b)) else { return false };
     if matches!(b, Operand::Strided(_)) && !pays(right, m, n, k, false) {

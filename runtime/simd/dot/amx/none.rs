@@ -1,5 +1,7 @@
 //! Where there is no matrix unit that we know.
 
+use super::super::Scratch;
+use super::super::product::Problem;
 use super::{Block, Form, Task};
 use crate::simd::InstructionSet;
 
@@ -25,3 +27,9 @@ pub(super) unsafe fn lay_out(_: &Task) -> bool {
 /// # Safety
 /// Never called.
 pub(super) unsafe fn multiply<T>(_: &Unit, _: (Form, Form), _: &Block<T>) {}
+
+/// # Safety
+/// Never called.
+pub(super) unsafe fn few_rows<T>(_: InstructionSet, _: &Problem<T>, _: &mut Scratch) -> bool {
+    false
+}

@@ -279,6 +279,15 @@ with_avx512! {
     }
 }
 
+/// Exchanges lines and words of a tile.
+///
+/// # Safety
+/// The processor has AVX-512; both are tiles.
+pub(super) unsafe fn turned(tile: *const u8, to: *mut u8) {
+    // SAFETY: the same contract; any bytes are words.
+    unsafe { turn(&tile.cast::<Tile>().read_unaligned(), to.cast()) }
+}
+
 /// The first `n` of 64.
 fn mask(n: usize) -> u64 {
     if n >= LINE { u64::MAX } else { (1 << n) - 1 }
