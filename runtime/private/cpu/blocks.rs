@@ -61,9 +61,17 @@ const VECTORS: Sizes = Sizes { rows: 144, columns: 288, few: (2, 4) };
 /// Of floats on matrix units, which lay operands out part by part: the larger the blocks, the less often.
 const UNITS: Sizes = Sizes { rows: 512, columns: 256, few: (2, 2) };
 
+/// Of bytes on matrix units.
+const BYTES: Sizes = Sizes { rows: 256, columns: 256, few: (2, 2) };
+
 fn sizes((isa, of_floats): (InstructionSet, bool), rows: i32, columns: i32) -> &'static Sizes {
-    let large = of_floats && rows >= 64 && columns >= 64;
-    if large && crate::simd::dot::has_matrix_unit(isa) { &UNITS } else { &VECTORS }
+    if rows < 64 || columns < 64 || !crate::simd::dot::has_matrix_unit(isa) {
+        &VECTORS
+    } else if of_floats {
+        &UNITS
+    } else {
+        &BYTES
+    }
 }
 
 /// Rows of a block of a matrix product, of floats or else of integers, of `columns` columns over `length` rows for so

@@ -157,6 +157,9 @@ pub unsafe fn dot<L: Element, R: Element, C: Sum>(
     });
 }
 
+/// Operands of no more elements are laid out by each thread for itself, if threads take a block of rows each.
+const WORTH_PACKING: usize = 1 << 18;
+
 /// Packs a right operand for all programs, on so many threads, if it is read by more than one block of rows.
 ///
 /// # Safety
@@ -178,6 +181,11 @@ pub unsafe fn pack<E: Element>(
         return None;
     }
     if !Packed::suits(isa, E::KIND, at_once, columns, depth) {
+        return None;
+    }
+    // Others would wait for what they can do themselves, and then fetch it from another thread's cache.
+    let readers = (rows.max(0) as u32).div_ceil(block.max(1) as u32) as usize;
+    if threads > 1 && readers <= threads && columns.saturating_mul(depth) <= WORTH_PACKING {
         return None;
     }
     // SAFETY: promised by the caller.

@@ -33,9 +33,6 @@ pub fn has_matrix_unit(isa: InstructionSet) -> bool {
     amx::is_available(isa)
 }
 
-/// Fewer elements than this are packed by the calling thread: waking another takes longer.
-const WORTH_SHARING: usize = 1 << 16;
-
 /// Right operands as panels `[batch][panel][k][panel width]`, widened to f32, or in the tiles of a matrix unit.
 #[derive(Debug)]
 pub struct Packed {
@@ -66,6 +63,9 @@ fn of_batch(source: Strided, batches: &[(usize, isize)], mut batch: usize) -> St
 }
 
 impl Packed {
+    /// Fewer elements than this are packed by the calling thread: waking another takes longer.
+    const WORTH_SHARING: usize = 1 << 16;
+
     /// Whether an operand of this kind is better packed for products of `rows` rows at once. Bytes are only packed
     /// for matrix units.
     ///
@@ -128,7 +128,7 @@ impl Packed {
         let job = Job { isa, source, batches, n, k, panels, width, panel, form, odd: &odd, to };
         // SAFETY: the caller's contract; the buffer has room for every panel, each of which is written once.
         let pack = |idx: usize| unsafe { job.pack(idx) };
-        if elements < WORTH_SHARING {
+        if elements < Packed::WORTH_SHARING {
             (0..count * panels).for_each(pack);
         } else {
             share(count * panels, &pack);

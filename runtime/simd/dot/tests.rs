@@ -540,7 +540,7 @@ fn large_operands_are_packed_by_several_threads() {
 fn all_patterns<E: Element + Copy>(of: impl Fn(u8) -> E, value: impl Fn(E) -> f32) {
     const K: usize = 31;
     let patterns: Vec<E> = (0..=255).map(&of).collect();
-    let mut lines = vec![of(0); 256 * K];
+    let mut lines = [of(0); 256 * K];
     patterns.iter().enumerate().for_each(|(j, pattern)| lines[j * K + j % K] = *pattern);
     for isa in InstructionSet::ALL.into_iter().filter(|isa| isa.is_available()) {
         for m in [1, 9, 30] {
