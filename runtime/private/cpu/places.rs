@@ -73,6 +73,9 @@ impl<'a> Place<'a> {
         otherwise: Of<S, E>,
     ) -> Of<S, E> {
         if self.inside {
+            if S::LANES > 1 && stride == 1 {
+                ask_ahead::<E, false>(from.wrapping_offset(self.offset));
+            }
             // SAFETY: promised by the caller.
             unsafe { E::load_strided::<S>(from.offset(self.offset), stride, n) }
         } else {
@@ -87,6 +90,9 @@ impl<'a> Place<'a> {
     #[inline(always)]
     pub unsafe fn store<S: Simd, E: Element>(&self, to: *mut E, stride: isize, n: usize, lanes: Of<S, E>) {
         if self.inside {
+            if S::LANES > 1 && stride == 1 {
+                ask_ahead::<E, true>(to.wrapping_offset(self.offset));
+            }
             // SAFETY: promised by the caller.
             unsafe { E::store_strided::<S>(to.offset(self.offset), stride, lanes, n) }
         }
@@ -123,6 +129,24 @@ impl<'a> Place<'a> {
         let live = if self.inside { S::Mask::first_lanes(n) } else { S::Mask::splat(false) };
         Places { place: self, offsets: S::I64::splat(self.offset as i64), live }
     }
+}
+
+/// Bytes ahead of contiguous lanes that the caches are asked for. A processor's own prefetching ends with a page, where
+/// the next row of a matrix often begins; so a row comes while the one before it is computed.
+const AHEAD: usize = 4096;
+
+/// Asks for what is [`AHEAD`], to be written or read. A hint, at any address.
+#[inline(always)]
+fn ask_ahead<E, const WRITES: bool>(at: *const E) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    {
+        use std::arch::x86_64::{_MM_HINT_ET0, _MM_HINT_T0, _mm_prefetch};
+        let at = at.wrapping_byte_add(AHEAD).cast();
+        // SAFETY: reads and writes nothing.
+        unsafe { if WRITES { _mm_prefetch::<_MM_HINT_ET0>(at) } else { _mm_prefetch::<_MM_HINT_T0>(at) } }
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    let _ = at;
 }
 
 /// A place for each lane.
