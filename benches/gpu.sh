@@ -9,7 +9,9 @@
 #                                      reference; then the table, beside PyTorch and Triton where python3 has them.
 #                                      Options are gpu_peers.py's: --rows 'matmul|attention' --rounds 3
 #
-# TILEWRIGHT_PARTS="cases cuda random minilm table" takes some of it, for a machine that is lent for minutes.
+# TILEWRIGHT_PARTS="cuda minilm table cases random" takes some of it, and TILEWRIGHT_SECONDS=540 ends each part by then,
+# for a machine that is lent for minutes: the table is written after each row, and --rows goes on where it ended. The
+# cases compile a kernel for each shape, which takes longest.
 # Results are in results/; copy them to benches/results/ and commit them with the device's name and date.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -46,7 +48,7 @@ check() {
   local program=$1
   shift
   echo "-- $program on $device"
-  TILEWRIGHT_DEVICE=$device "./$program" --test-threads=1 --nocapture "$@" > "results/$program.txt" 2>&1 || true
+  TILEWRIGHT_DEVICE=$device timeout -k 5 "$limit" "./$program" --test-threads=1 --nocapture "$@" > "results/$program.txt" 2>&1 || true
   grep -E "^test |panicked|says|skipped:" "results/$program.txt" || true
   grep -qE "test result: ok\. [1-9]" "results/$program.txt" || failed+=("$program")
 }
@@ -57,10 +59,10 @@ minilm() {
   if [ ! -d model ]; then echo "skipped: examples/minilm/model does not lie here as model" && return; fi
   local where
   for where in cpu "$device"; do
-    MINILM_MODEL=$here/model ./minilm --json --device "$where" "A cat sleeps." "A kitten naps on the sofa." \
-      "Interest rates rose again." > "results/minilm-$where.jsonl" || { failed+=(minilm) && return; }
+    MINILM_MODEL=$here/model timeout -k 5 "$limit" ./minilm --json --device "$where" "A cat sleeps." \
+      "A kitten naps on the sofa." "Interest rates rose again." > "results/minilm-${where/:/-}.jsonl" || { failed+=(minilm) && return; }
   done
-  python3 - "results/minilm-cpu.jsonl" "results/minilm-$device.jsonl" <<'PYTHON' || failed+=(minilm)
+  python3 - "results/minilm-cpu.jsonl" "results/minilm-${device/:/-}.jsonl" <<'PYTHON' || failed+=(minilm)
 import json, sys
 here, there = ([json.loads(line)["embedding"] for line in open(path)] for path in sys.argv[1:])
 apart = max(abs(a - b) for x, y in zip(here, there, strict=True) for a, b in zip(x, y, strict=True))
@@ -72,16 +74,17 @@ PYTHON
 table() {
   echo "-- the table"
   if python3 -c "import torch; assert torch.cuda.is_available()" 2>/dev/null; then
-    python3 gpu_peers.py --binary ./gpu --device "$device" --out results $quick "$@" || failed+=(table)
+    timeout -k 5 "$limit" python3 gpu_peers.py --binary ./gpu --device "$device" --out results \
+      --seconds $((limit - 60)) $quick "$@" || failed+=(table)
   else
     echo "no PyTorch with CUDA here: the peers' columns stay empty"
-    ./gpu --device "$device" --json results/ours.json $quick | tee results/ours.txt || failed+=(table)
+    timeout -k 5 "$limit" ./gpu --device "$device" --json results/ours.json $quick | tee results/ours.txt || failed+=(table)
   fi
 }
 
 run() {
   cd "$here"
-  device=cuda:0 quick=${TILEWRIGHT_QUICK:+--quick}
+  device=cuda:0 quick=${TILEWRIGHT_QUICK:+--quick} limit=${TILEWRIGHT_SECONDS:-3600}
   if [[ ${1:-} == *:* ]]; then device=$1 && shift; fi
   gunzip -f lib/*.gz 2>/dev/null || true
   # Without an NVRTC of ours, PyTorch's.
@@ -91,7 +94,7 @@ run() {
   export TRITON_CACHE_DIR=${TRITON_CACHE_DIR:-$here/cache/triton}
   mkdir -p results
   nvidia-smi --query-gpu=name,driver_version,clocks.max.sm,power.limit --format=csv 2>/dev/null | tee results/device.txt || true
-  for part in ${TILEWRIGHT_PARTS:-cases cuda random minilm table}; do
+  for part in ${TILEWRIGHT_PARTS:-cuda minilm table cases random}; do
     case $part in
       cases) check cases ${TILEWRIGHT_CASES:-} ;;
       cuda) if [[ $device == cuda* ]]; then check cuda; else echo "skipped: cuda's tests, on $device"; fi ;;
@@ -109,5 +112,5 @@ run() {
 case "${1:-}" in
   build) build ;;
   run) shift; run "$@" ;;
-  *) sed -n '2,13p' "$0"; exit 2 ;;
+  *) sed -n '2,15p' "$0"; exit 2 ;;
 esac

@@ -1,12 +1,13 @@
 """Compares our GPU kernels with PyTorch's (eager and compiled; cuBLAS and cuDNN by way of it) and Triton's.
 
     python3 gpu_peers.py --binary ./gpu --device cuda:0 --out results [--rounds 7] [--quick]
-                         [--rows REGEX] [--peers eager,compiled,triton] [--torch cpu]
+                         [--rows REGEX] [--peers eager,compiled,triton] [--seconds N] [--torch cpu]
 
-First every contestant's result, ours included, is compared with PyTorch's in f32 on the inputs that our child
-process (src/gpu/main.rs) hands over; whoever is wrong is left out, and said. Then each round visits every row:
-our calls, then each peer's, at least 0.2 s a batch between two waits, after calls that are not timed. Writes
-<date>-<device>.json, .md and .svg after each round; rows of an earlier run on that day stay unless measured again.
+In the first round every contestant's result, ours included, is compared with PyTorch's in f32 on the inputs that our
+child process (src/gpu/main.rs) hands over; whoever is wrong is left out, and said. Each round visits every row:
+everyone's calls in turn, at least 0.2 s a batch between two waits, after calls that are not timed. Writes
+<date>-<device>.json, .md and .svg after each row; rows of an earlier run on that day stay unless measured again.
+--seconds N begins no row after N seconds.
 
 --torch cpu tries the whole of it over an emulated device, with TRITON_INTERPRET=1: its figures mean nothing, and
 Triton's interpreter gives wrong products of bf16.
@@ -18,6 +19,7 @@ import json
 import math
 import mmap
 import re
+import select
 import shutil
 import subprocess
 import sys
@@ -29,6 +31,8 @@ import gpu_report
 
 # Calls of a CUDA graph.
 CALLS = 20
+# Seconds until an answer: making a row's tensors and compiling its kernel take a few.
+PATIENCE = 90
 
 
 class Failure(Exception):
@@ -48,7 +52,9 @@ class Ours:
     def ask(self, line):
         try:
             print(line, file=self.process.stdin, flush=True)
-            answer = self.process.stdout.readline().strip()
+            # A GPU that hangs must not take the other rows with it. Only answers come, so no line is read too early.
+            there, _, _ = select.select([self.process.stdout], [], [], PATIENCE)
+            answer = self.process.stdout.readline().strip() if there else f"error: no answer in {PATIENCE} s"
         except BrokenPipeError:
             answer = ""
         if answer and not answer.startswith("error: "):
@@ -196,7 +202,7 @@ class Peers:
 
 
 def tolerances(torch, name, dtype):
-    """Relative to an element, and to the root of the mean square of all."""
+    """Relative to an element, and to the root of the mean square of all (attention: of its line)."""
     if "tf32" in name:
         return 1e-2, 1e-2
     if "f8e4m3" in name:  # the tensor cores keep some 14 bits of a sum
@@ -210,7 +216,10 @@ def apart(torch, name, got, wanted):
         return math.inf
     relative, absolute = tolerances(torch, name, got.dtype)
     wanted = wanted.float()
-    allowed = relative * wanted.abs() + absolute * wanted.square().mean().sqrt()
+    # Of the same line: causal attention's lines become smaller and smaller.
+    rows = wanted.reshape(-1, wanted.shape[-1]) if name.startswith("attention") else wanted.reshape(1, -1)
+    mean = rows.square().mean(-1, keepdim=True).sqrt().expand_as(rows).reshape(wanted.shape)
+    allowed = relative * wanted.abs() + absolute * mean
     share = ((got.float() - wanted).abs() / allowed).max().item()
     return share if share == share else math.inf
 
@@ -251,6 +260,11 @@ def first_line(error):
     return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
+def blank(tensor):
+    """What somebody else left there is nobody's result."""
+    tensor.fill_(math.nan if tensor.is_floating_point() else -77)
+
+
 class Race:
     """Rows, who is still in, and what was measured."""
 
@@ -287,10 +301,12 @@ class Race:
         wanted = reference_of(torch, name, inputs)
         if self.right(name, "ours", result, wanted):
             self.seconds[name]["ours"] = []
-        for who, ways in self.peers.ways(name, inputs, torch.empty_like(result)).items():
+        scratch = torch.empty_like(result)
+        for who, ways in self.peers.ways(name, inputs, scratch).items():
             speeds = {}
             for at, way in enumerate(ways):
                 try:
+                    blank(scratch)
                     if self.right(name, who, way(), wanted):
                         speeds[at] = seconds_of(torch, self.where, way, 0.0)
                 except Exception as error:  # peers raise what they like
@@ -311,25 +327,34 @@ class Race:
             self.out(name, who, self.failed[name][who])
         return False
 
-    def round(self, least):
-        for name, times in self.seconds.items():
-            if "ours" in times:
-                try:
-                    times["ours"].append(float(self.ours.ask(name)))
-                except Failure as failure:
-                    self.out(name, "ours", str(failure))
-            if not self.taken[name]:
-                continue
+    def round(self, name, least):
+        """Times a row once for everyone who is in, another first each time: later ones find a hotter chip."""
+        times = self.seconds[name]
+        calls = {"ours": lambda: float(self.ours.ask(name))} if "ours" in times else {}
+        if self.taken[name]:
             # Peers' tensors live for one batch only: memory is for one row at a time.
             inputs = random_like(self.torch, self.specs[name])
             out = inputs.pop("out")
             for who, ways in self.peers.ways(name, inputs, out).items():
                 if who in self.taken[name]:
-                    try:
-                        call = ways[self.taken[name][who]]
-                        times[who].append(seconds_of(self.torch, self.where, call, least))
-                    except Exception as error:  # peers raise what they like
-                        self.out(name, who, first_line(error))
+                    call = ways[self.taken[name][who]]
+                    calls[who] = lambda call=call: seconds_of(self.torch, self.where, call, least)
+        order, first = list(calls), max(map(len, times.values()), default=0)
+        for at in range(len(order)):
+            who = order[(first + at) % len(order)]
+            try:
+                times[who].append(calls[who]())
+            except Exception as error:  # peers raise what they like
+                self.out(name, who, first_line(error))
+
+    def visit(self, name, least, checks):
+        """A turn of a row; whatever goes wrong there stays there."""
+        try:
+            if checks:
+                self.check(name)
+            self.round(name, least)
+        except Exception as error:  # a fault of the GPU meets whoever comes next
+            self.out(name, "the row", first_line(error))
 
 
 def triton_peers(options):
@@ -363,6 +388,7 @@ def main():
     parser.add_argument("--device", default="cuda:0")
     parser.add_argument("--out", default="results")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=math.inf, help="after these no row begins")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--rows", default="")
     parser.add_argument("--peers", default=",".join(gpu_report.PEERS))
@@ -380,29 +406,32 @@ def main():
         race = Race(torch, options, ours, Peers(torch, triton, options.peers.split(",")), tensors)
         device = ours.ask("info")
         started = time.monotonic()
-        for row in race.rows:
-            race.check(row["name"])
-            print(f"{time.monotonic() - started:.0f} s: checked {row['name']}", flush=True)
         driver = Path(options.out) / "device.txt"  # nvidia-smi's words, from gpu.sh
         versions = {"PyTorch": torch.__version__, "CUDA": torch.version.cuda}
         if triton:
             versions["Triton"] = triton.triton.__version__
+        record = {
+            "device": device,
+            "driver": driver.read_text() if driver.exists() else "",
+            "versions": versions,
+            "date": str(datetime.date.today()),
+            "rounds": options.rounds,
+            "rows": [],
+            "seconds": race.seconds,
+            "apart": race.apart,
+            "failed": race.failed,
+        }
         for round_ in range(options.rounds):
-            race.round(0.0 if options.quick else 0.2)
-            print(f"{time.monotonic() - started:.0f} s: round {round_ + 1} of {options.rounds}", flush=True)
-            record = {
-                "device": device,
-                "driver": driver.read_text() if driver.exists() else "",
-                "versions": versions,
-                "date": str(datetime.date.today()),
-                "rounds": round_ + 1,
-                "rows": race.rows,
-                "seconds": race.seconds,
-                "apart": race.apart,
-                "failed": race.failed,
-            }
-            if not options.quick:
-                write(record, Path(options.out))
+            for row in race.rows:
+                if time.monotonic() - started > options.seconds:
+                    print(f"{options.seconds:.0f} s are over: the rest stays for another run")
+                    break
+                race.visit(row["name"], 0.0 if options.quick else 0.2, checks=round_ == 0)
+                print(f"{time.monotonic() - started:.0f} s: {row['name']}, {round_ + 1} of {options.rounds}", flush=True)
+                if round_ == 0:
+                    record["rows"].append(row)
+                if not options.quick:
+                    write(record, Path(options.out))
     print(gpu_report.markdown(record))
     return any("ours" in failed for failed in race.failed.values())
 

@@ -136,15 +136,15 @@ class Made:
 
 @unittest.skipIf(LACKS, LACKS)
 class Checks(unittest.TestCase):
-    def race(self, rows, wrong=()):
+    def race(self, rows, wrong=(), peers=None):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         path = Path(folder.name) / "row.safetensors"
         options = argparse.Namespace(torch="cpu", rows="", device="cuda:0")
-        made = gpu_peers.Race(torch, options, Made(rows, path, wrong), gpu_peers.Peers(torch, None, ["eager"]), path)
+        peers = peers or gpu_peers.Peers(torch, None, ["eager"])
+        made = gpu_peers.Race(torch, options, Made(rows, path, wrong), peers, path)
         for name in rows:
-            made.check(name)
-        made.round(0.0)
+            made.visit(name, 0.0, checks=True)
         return made
 
     def rows(self):
@@ -189,6 +189,56 @@ class Checks(unittest.TestCase):
         self.assertEqual(gpu_peers.apart(torch, "softmax", torch.full((4,), float("nan")), wanted), float("inf"))
         self.assertEqual(gpu_peers.apart(torch, "softmax", torch.ones(3), wanted), float("inf"))
         self.assertLess(gpu_peers.apart(torch, "softmax", wanted * 1.00001, wanted), 1)
+
+    def test_the_late_lines_of_causal_attention_are_small(self):
+        q, k, v = (torch.randn(1, 1, 2048, 64) for _ in range(3))
+        attention = torch.nn.functional.scaled_dot_product_attention
+        wanted = attention(q, k, v, is_causal=True)
+        name, rounded = "attention causal 2048 d64", [x.bfloat16() for x in (q, k, v)]
+        exact = attention(*(x.float() for x in rounded), is_causal=True)
+        got = attention(*rounded, is_causal=True)
+        self.assertLess(gpu_peers.apart(torch, name, got, exact), 1)
+        mask = torch.ones(2048, 2048, dtype=torch.bool).tril(-1)
+        mask[0, 0] = True
+        late = attention(q, k, v, attn_mask=mask).bfloat16()
+        self.assertGreater(gpu_peers.apart(torch, name, late, wanted), 1)
+
+    def test_who_writes_nothing_is_wrong(self):
+        row = {"softmax 6x32": self.rows()["softmax 6x32"]}
+        peers = gpu_peers.Peers(torch, None, ["eager", "lazy"])
+        right = peers.ways
+        peers.ways = lambda name, inputs, out: {
+            "eager": [lambda: out.copy_(right(name, inputs, out)["eager"][0]())],
+            "lazy": [lambda: out],
+        }
+        race = self.race(row, peers=peers)
+        self.assertIn("the result is wrong", race.failed["softmax 6x32"]["lazy"])
+        self.assertEqual(len(race.seconds["softmax 6x32"]["eager"]), 1)
+
+    def test_a_row_that_faults_leaves_the_others(self):
+        rows = {name: self.rows()[name] for name in ("copy 6x32", "softmax 6x32")}
+        peers = gpu_peers.Peers(torch, None, ["eager"])
+        right = peers.ways
+
+        def ways(name, inputs, out):
+            if name.startswith("copy"):
+                raise RuntimeError("an illegal address")
+            return right(name, inputs, out)
+
+        peers.ways = ways
+        race = self.race(rows, peers=peers)
+        self.assertIn("an illegal address", race.failed["copy 6x32"]["the row"])
+        self.assertEqual(len(race.seconds["softmax 6x32"]["eager"]), 1)
+
+    def test_everyone_is_first_once(self):
+        race = self.race({"softmax 6x32": self.rows()["softmax 6x32"]})
+        order, ask, timed = [], race.ours.ask, gpu_peers.seconds_of
+        race.ours.ask = lambda line: order.append("ours") or ask(line)
+        self.addCleanup(setattr, gpu_peers, "seconds_of", timed)
+        gpu_peers.seconds_of = lambda *given: order.append("eager") or timed(*given)
+        race.round("softmax 6x32", 0.0)
+        race.round("softmax 6x32", 0.0)
+        self.assertEqual(order[0], order[3])
 
 
 if __name__ == "__main__":

@@ -48,16 +48,22 @@ macro_rules! row {
     }};
 }
 
+/// How many numbers there are before they come again: a prime, so that no two lines are alike.
+const PERIOD: usize = 1_048_583;
+
 /// Uniform in −1..1, the same on every run.
 fn random<T: Float>(shape: &[usize], seed: u64, device: &Device) -> Outcome<Tensor<T>> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let host = Tensor::<f32>::from_fn(shape, |_| {
+    let numbers = Tensor::<f32>::from_fn(PERIOD, |_| {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
         (state >> 40) as f32 / 8_388_608.0 - 1.0
     });
-    Ok(host.cast::<T>()?.to(device)?)
+    let numbers = numbers.cast::<T>()?.to_vec();
+    let count = shape.iter().product();
+    let host = Tensor::from_vec(shape, numbers.into_iter().cycle().take(count).collect())?;
+    Ok(host.to(device)?)
 }
 
 /// All rows, with inputs and outputs on the device.
