@@ -203,7 +203,7 @@ fn every_text_compiles_for_nvidia_without_spills_and_on_tensor_cores() {
         if has_byte_product(&text) {
             let (listing, groups) = (listing()?, takes_groups(&text));
             let eighths = has_product(&text, EIGHTHS);
-            // Devices before the H100, and after it, widen floats of 8 bits to halves.
+            // Of these architectures only the H100 multiplies floats of 8 bits as they are here; others widen them to halves.
             let wanted = match (eighths, groups) {
                 (true, true) => "QGMMA",
                 (true, false) => "HMMA",
