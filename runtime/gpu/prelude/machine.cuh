@@ -28,9 +28,8 @@ __device__ __forceinline__ void __syncthreads() {
     __builtin_amdgcn_s_barrier();
     __builtin_amdgcn_fence(__ATOMIC_ACQUIRE, "workgroup");
 }
-__device__ __forceinline__ unsigned atomicCAS(unsigned* at, unsigned expected, unsigned desired) {
-    __atomic_compare_exchange_n(at, &expected, desired, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
-    return expected;
+__device__ __forceinline__ unsigned atomicExch(unsigned* at, unsigned desired) {
+    return __atomic_exchange_n(at, desired, __ATOMIC_RELAXED);
 }
 #endif
 

@@ -169,7 +169,8 @@ template <class E, int Rank> struct Tensor {
 // Whether `index` is within 0 .. length; if not, says so.
 TW_DEVICE bool inside(long long index, int length, Fault* fault, unsigned launch, int tensor, int dimension) {
     if (index >= 0 && index < length) return true;
-    if (atomicCAS(&fault->claimed, 0u, 1u) == 0u) {
+    // Not compare and swap, which wants a pair of registers, and spills them where a loop has none to give.
+    if (atomicExch(&fault->claimed, 1u) == 0u) {
         fault->launch = launch;
         fault->tensor = tensor;
         fault->dimension = dimension;
