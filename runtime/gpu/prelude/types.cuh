@@ -190,7 +190,8 @@ template <> struct Narrow<f8e5m2> {
 // f64 to f32 such that rounding again to fewer bits is as if from f64: to odd.
 TW_DEVICE f32 round_to_odd(f64 x) {
     f32 near = f32(x);
-    if (f64(near) == x || x != x || f64(near) - f64(near) != 0.0) return near;
+    // An infinity or NaN less itself is NaN. What only f32 has no room for becomes its largest number.
+    if (f64(near) == x || x - x != 0.0) return near;
     u32 bits = bits_of(near);
     if (bits & 1u) return near;
     // Towards x in size, which is one step in the bits; 0 takes the sign of x.
