@@ -44,8 +44,8 @@ fn a_bundle_is_written() -> Outcome {
     // Two tests do this at once.
     let fresh = format!("{}.{}", file(), std::process::id());
     bundle.write(&fresh)?;
+    assert!(Bundle::read(&fresh)? == bundle, "what is read is not what was written");
     std::fs::rename(&fresh, file()).unwrap();
-    assert_eq!(Bundle::read(file())?, bundle);
     Ok(())
 }
 

@@ -209,3 +209,67 @@ fn large_outputs_are_stored_whole() -> Result<(), Error> {
     halves_of_many::<bf16>(1024)?;
     halves_of_many::<f16>(1008)
 }
+
+#[kernel]
+fn products<B, M, N, K>(
+    x: &Tensor<f32, (B, M, K)>,
+    w: &Tensor<f32, (N, K)>,
+    out: &mut Tensor<f32, (B, M, N)>,
+) {
+    for (b, m, n) in (each(B), tile(M), tile(N)) {
+        let mut acc = zeros::<f32>((m, n));
+        for k in tile(K) {
+            acc += dot(x[(b, m, k)], w[(n, k)], k);
+        }
+        out[(b, m, n)] = acc;
+    }
+}
+
+/// What a matrix product stores in views of every kind, and that it stores nothing beside them.
+#[test]
+fn products_are_stored_in_views_of_every_kind() -> Result<(), Error> {
+    let whole = |shape: &[usize]| Tensor::from_vec(shape.to_vec(), vec![-7.0; shape.iter().product()]);
+    for (b, m, n, k) in [(1, 1, 1, 1), (2, 33, 17, 40), (3, 5, 70, 0), (2, 40, 129, 700)] {
+        // Whole numbers: no order of sums rounds.
+        let numbers = |count: usize, step: usize| (0..count).map(|i| ((i * step) % 7) as f32 - 3.0).collect();
+        let x: Vec<f32> = numbers(b * m * k, 5);
+        let w: Vec<f32> = numbers(n * k, 3);
+        let mut expected = Vec::new();
+        for row in 0..b * m {
+            for column in 0..n {
+                let products = (0..k).map(|p| x[row * k + p] * w[column * k + p]);
+                expected.push(products.sum::<f32>());
+            }
+        }
+        let (x, w) = (Tensor::from_vec(vec![b, m, k], x)?, Tensor::from_vec(vec![n, k], w)?);
+        type View = fn(&Tensor<f32>, [usize; 3]) -> Result<Tensor<f32>, Error>;
+        let views: [(&str, [usize; 3], View); 5] = [
+            ("all", [b, m, n], |of, _| Ok(of.clone())),
+            ("a part", [b, m + 3, n + 5], |of, [_, m, n]| Ok(of.narrow(1, 2, m)?.narrow(2, 1, n)?)),
+            ("rows apart", [m, b, n], |of, _| Ok(of.transpose(0, 1)?)),
+            ("columns apart", [b, n, m], |of, _| Ok(of.transpose(1, 2)?)),
+            ("backwards", [b, m, n], |of, _| Ok(of.flip(1)?)),
+        ];
+        for config in configs() {
+            for block in [16, 64] {
+                let config = config.clone().set("m", block).set("n", block).set("k", 32);
+                for (name, shape, view) in &views {
+                    let all = whole(shape)?;
+                    let mut out = view(&all, [b, m, n])?;
+                    products::with(&config, &x, &w, &mut out)?;
+                    assert_eq!(out.to_vec(), expected, "{name} {b}×{m}×{n}×{k}, {config:?}");
+                    let untouched = all.to_vec().iter().filter(|x| **x == -7.0).count();
+                    let inside = expected.iter().filter(|x| **x == -7.0).count();
+                    assert_eq!(untouched, all.len() - out.len() + inside, "{name} {b}×{m}×{n}×{k}");
+                }
+                // Beside an input, in the same memory.
+                let both = whole(&[b, m, k + n])?;
+                both.narrow(2, 0, k)?.copy_from(&x)?;
+                let mut out = both.narrow(2, k, n)?;
+                products::with(&config, &both.narrow(2, 0, k)?, &w, &mut out)?;
+                assert_eq!(out.to_vec(), expected, "beside x {b}×{m}×{n}×{k}, {config:?}");
+            }
+        }
+    }
+    Ok(())
+}

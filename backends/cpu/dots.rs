@@ -5,7 +5,7 @@ use super::{Emitter, names};
 use proc_macro2::TokenStream;
 use quote::quote;
 use tilewright_compiler::ir::{AxisId, AxisKind, Elem, Index, Op, ValueId};
-use tilewright_compiler::schedule::{Dot, Node, Operand, Refusal};
+use tilewright_compiler::schedule::{Accumulate, Dot, Node, Operand, Refusal, each_node};
 
 /// A right operand that is packed once per launch.
 pub struct Pack {
@@ -29,7 +29,12 @@ impl Emitter<'_> {
         let extent = |axis: Option<AxisId>| axis.map_or_else(|| quote!(1usize), |axis| self.extent(axis));
         let (m, n, k) = (extent(dot.rows), extent(dot.columns), self.extent(dot.contracted));
         let row_stride = dot.rows.map_or_else(|| quote!(1usize), |rows| self.buffer_stride(dot.into, rows));
-        let accumulate = dot.accumulate;
+        let fresh = names::fresh(dot.into);
+        let (accumulate, done) = match dot.accumulate {
+            Accumulate::Never => (quote!(false), None),
+            Accumulate::Always => (quote!(true), None),
+            Accumulate::AfterFirst => (quote!(!#fresh), Some(quote!(#fresh = false;))),
+        };
         let inside = names::plain("inside");
         let pack = self.packs().into_iter().find(|pack| pack.value == dot.value);
         let packed = match pack {
@@ -50,13 +55,13 @@ impl Emitter<'_> {
         }
         let n_open = self.open.borrow().len() - dot.around.len();
         self.open.borrow_mut().truncate(n_open);
-        Ok(quote!({ #call }))
+        Ok(quote!({ #call #done }))
     }
 
     /// The right operands that are packed once per launch: read from a tensor by several blocks of rows.
     pub fn packs(&self) -> Vec<Pack> {
         let mut dots = Vec::new();
-        super::launch::each_node(&self.schedule.body, &mut |node| {
+        each_node(&self.schedule.body, &mut |node| {
             if let Node::Dot(dot) = node {
                 dots.push(dot);
             }

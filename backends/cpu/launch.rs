@@ -3,10 +3,10 @@
 use super::values::At;
 use super::{Emitter, names};
 use proc_macro2::{Ident, TokenStream};
-use quote::quote;
+use quote::{ToTokens, quote};
 use std::collections::HashSet;
 use tilewright_compiler::ir::{AxisKind, Callee, Elem, Index, Op, ParamId, ParamKind, ReduceOp, Stmt};
-use tilewright_compiler::schedule::{Node, Operand, Refusal, is_leaf};
+use tilewright_compiler::schedule::{BufferId, Node, Operand, Refusal, each_node, is_leaf};
 
 impl Emitter<'_> {
     /// What all programs share.
@@ -24,6 +24,7 @@ impl Emitter<'_> {
                 extremes: [usize; #n],
                 packed: [::core::option::Option<#private::cpu::Packed>; #n_packed],
                 stream: bool,
+                direct: bool,
                 generics: ::core::marker::PhantomData<fn() -> (#types)>,
                 #(#fields)*
             }
@@ -46,6 +47,7 @@ impl Emitter<'_> {
         let grid = self.grid();
         let packs = self.packs().into_iter().map(|pack| pack.launch);
         let (slot_names, extreme_names) = self.slot_names();
+        let direct = self.is_direct();
         let streamed = self.streamed().into_iter().map(|id| self.tensor_number(id));
         Ok(quote! {
             #meta
@@ -59,6 +61,8 @@ impl Emitter<'_> {
             launch.cost(#cost);
             #blocks
             #rooms
+            let stream = launch.streams(&[#(#streamed),*]);
+            let direct = #direct;
             let mut slots = <#private::cpu::Slots as ::core::default::Default>::default();
             #slots
             let args = Args::<#arguments> {
@@ -66,7 +70,8 @@ impl Emitter<'_> {
                 slots: [#(#slot_names),*],
                 extremes: [#(#extreme_names),*],
                 packed: [#(#packs),*],
-                stream: launch.streams(&[#(#streamed),*]),
+                stream,
+                direct,
                 generics: ::core::marker::PhantomData,
                 #(#fields),*
             };
@@ -300,10 +305,12 @@ impl Emitter<'_> {
 
     fn slots(&self) -> TokenStream {
         let (slots, extremes) = self.slot_names();
-        let lets = self.schedule.buffers.iter().zip(slots.into_iter().zip(extremes)).map(
-            |(buffer, (slot, extreme))| {
+        let lets = self.schedule.buffers.iter().enumerate().zip(slots.into_iter().zip(extremes)).map(
+            |((at, buffer), (slot, extreme))| {
                 // The outermost axis needs no padding, but room is at least the block.
-                let rooms: Vec<_> = buffer.axes.iter().map(|axis| names::room(*axis)).collect();
+                let rooms = buffer.axes.iter().map(|axis| names::room(*axis).to_token_stream());
+                let none = self.output(BufferId(at)).map(|_| quote!(usize::from(!direct)));
+                let rooms: Vec<_> = rooms.chain(none).collect();
                 let stored = self.stored(buffer.elem);
                 let beside = match buffer.extreme_of {
                     Some(elem) => {
@@ -392,6 +399,8 @@ impl Emitter<'_> {
             | Node::Assign { .. }
             | Node::Loop { .. }
             | Node::Sequential { .. }
+            | Node::Sum { .. }
+            | Node::Copy { .. }
             | Node::If { .. }
             | Node::Break
             | Node::Continue => {}
@@ -399,28 +408,5 @@ impl Emitter<'_> {
         let is_tensor = |kind: &ParamKind| matches!(kind, ParamKind::Tensor { .. });
         let tensors = self.kernel.params.iter().filter(|(_, param)| is_tensor(&param.kind)).map(|(id, _)| id);
         tensors.filter(|id| !refused.contains(id)).collect()
-    }
-}
-
-/// Calls `visit` for each node, in the order in which they run.
-pub fn each_node<'n>(nodes: &'n [Node], visit: &mut impl FnMut(&'n Node)) {
-    for node in nodes {
-        visit(node);
-        match node {
-            Node::Loop { body, .. } | Node::Sequential { body, .. } => each_node(body, visit),
-            Node::If { then, otherwise, .. } => {
-                each_node(then, visit);
-                each_node(otherwise, visit);
-            }
-            Node::Compute { .. }
-            | Node::Keep { .. }
-            | Node::Fetch { .. }
-            | Node::Accumulate { .. }
-            | Node::Assign { .. }
-            | Node::Store { .. }
-            | Node::Dot(_)
-            | Node::Break
-            | Node::Continue => {}
-        }
     }
 }

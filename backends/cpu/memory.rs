@@ -175,6 +175,12 @@ impl Emitter<'_> {
     pub fn buffer_stride(&self, buffer: BufferId, axis: AxisId) -> TokenStream {
         let axes = &self.schedule.buffers[buffer.0].axes;
         let at = axes.iter().position(|a| *a == axis);
+        if let (Some(at), Some(_)) = (at, self.output(buffer))
+            && at + 1 < axes.len()
+        {
+            let strides = names::strides(buffer);
+            return quote!(#strides[#at]);
+        }
         let inner = at.map_or(&[][..], |at| &axes[at + 1..]);
         let rooms = inner.iter().map(|axis| names::room(*axis));
         quote!((1 #(* #rooms)*))

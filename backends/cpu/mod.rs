@@ -18,6 +18,7 @@ mod launch;
 mod memory;
 mod names;
 mod nodes;
+mod outputs;
 mod reduce;
 mod sizes;
 mod values;

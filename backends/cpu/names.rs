@@ -68,6 +68,16 @@ pub fn buffer(buffer: BufferId) -> Ident {
     name("m", buffer.0)
 }
 
+/// The strides of a buffer that may be a part of an output.
+pub fn strides(buffer: BufferId) -> Ident {
+    name("s", buffer.0)
+}
+
+/// Whether no product has been added onto a buffer.
+pub fn fresh(buffer: BufferId) -> Ident {
+    name("fresh", buffer.0)
+}
+
 /// The extremes beside a buffer of indices.
 pub fn extremes(buffer: BufferId) -> Ident {
     name("e", buffer.0)

@@ -57,7 +57,11 @@ impl Emitter<'_> {
         for (at, buffer) in self.schedule.buffers.iter().enumerate() {
             let id = tilewright_compiler::schedule::BufferId(at);
             let (name, stored) = (names::buffer(id), self.stored(buffer.elem));
-            tokens.extend(quote!(let #name = program.workspace.add(args.slots[#at]).cast::<#stored>();));
+            let own = quote!(program.workspace.add(args.slots[#at]).cast::<#stored>());
+            tokens.extend(match self.output(id) {
+                Some(output) => self.output_locals(output, own),
+                None => quote!(let #name = #own;),
+            });
             if let Some(elem) = buffer.extreme_of {
                 let (extremes, stored) = (names::extremes(id), self.stored(elem));
                 tokens.extend(
@@ -134,6 +138,15 @@ impl Emitter<'_> {
                 let condition = self.plain(*condition, At::Scalar);
                 let (then, otherwise) = (self.nodes(then, at)?, self.nodes(otherwise, at)?);
                 quote!(if #condition { #then } else { #otherwise })
+            }
+            Node::Sum { into, body, clear } => {
+                let fresh = names::fresh(*into);
+                let (body, clear) = (self.nodes(body, at)?, self.nodes(clear, at)?);
+                quote!(let mut #fresh = true; #body if #fresh { #clear })
+            }
+            Node::Copy { buffer: _, body } => {
+                let body = self.nodes(body, at)?;
+                quote!(if !args.direct { #body })
             }
             Node::Break => {
                 let label = self.labels.borrow().last().cloned();

@@ -41,10 +41,11 @@ impl Uses {
                     }
                     self.visit(body, is_float);
                 }
-                Node::Sequential { body, .. } => self.visit(body, is_float),
-                Node::If { then, otherwise, .. } => {
-                    self.visit(then, is_float);
-                    self.visit(otherwise, is_float);
+                Node::Sequential { body, .. } | Node::Copy { body, .. } => self.visit(body, is_float),
+                Node::If { then: first, otherwise: second, .. }
+                | Node::Sum { body: first, clear: second, .. } => {
+                    self.visit(first, is_float);
+                    self.visit(second, is_float);
                 }
                 Node::Compute { .. }
                 | Node::Keep { .. }

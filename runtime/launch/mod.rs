@@ -349,11 +349,17 @@ impl<'a> Launch<'a> {
         };
         let mut outputs = self.tensors.iter().filter(|argument| parameters.contains(&argument.parameter));
         // What is also an input is in the caches already.
+        outputs.any(|argument| is_large(&argument)) && self.is_alone(parameters)
+    }
+
+    /// Whether no other argument is in the same memory as these.
+    #[must_use]
+    pub fn is_alone(&self, parameters: &[usize]) -> bool {
         let is_alone = |argument: &Argument<'_>| {
             let same = |other: &&Argument<'_>| Arc::ptr_eq(other.storage, argument.storage);
             self.tensors.iter().filter(same).count() == 1
         };
-        outputs.clone().any(|argument| is_large(&argument)) && outputs.all(is_alone)
+        self.tensors.iter().filter(|argument| parameters.contains(&argument.parameter)).all(is_alone)
     }
 
     /// The instruction set to run.

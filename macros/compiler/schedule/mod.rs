@@ -15,7 +15,8 @@
 //! the axes of the loops that its uses do not share.
 //!
 //! Stages: `lower` (mean → sum / count), `order` (which axis is inside which), `runs`,
-//! `cost` (what is computed again), `fuse` (loops), `place` (scopes and buffers).
+//! `cost` (what is computed again), `fuse` (loops), `place` (scopes and buffers), `sums` (products
+//! without passes before and after).
 
 mod cost;
 mod fuse;
@@ -24,11 +25,13 @@ mod order;
 mod place;
 mod print;
 mod runs;
+mod sums;
 #[cfg(test)]
 mod tests;
 
 use crate::ir::{AxisId, Elem, Index, Kernel, ParamId, Stmt, ValueId, VarId};
 use proc_macro2::Span;
+pub use sums::Output;
 
 /// A kernel as loop nests.
 #[derive(Clone, Debug)]
@@ -43,6 +46,8 @@ pub struct Schedule {
     pub buffers: Vec<Buffer>,
     /// The buffer of each variable that has axes.
     pub variables: Vec<Option<BufferId>>,
+    /// The buffers that may be parts of outputs.
+    pub outputs: Vec<Output>,
 }
 
 /// A position in [`Schedule::buffers`].
@@ -120,6 +125,22 @@ pub enum Node {
     },
     /// A `dot` on memory.
     Dot(Dot),
+    /// Products onto a buffer, of which the first clears it.
+    Sum {
+        /// The buffer.
+        into: BufferId,
+        /// The products.
+        body: Vec<Node>,
+        /// Clears the buffer if there was none.
+        clear: Vec<Node>,
+    },
+    /// Stores a buffer that is in [`Schedule::outputs`]; nothing to do if it is a part of its tensor.
+    Copy {
+        /// The buffer.
+        buffer: BufferId,
+        /// Stores it.
+        body: Vec<Node>,
+    },
     /// A sequential loop of the kernel.
     Sequential {
         /// `tile`, `each` or `unroll`.
@@ -174,8 +195,26 @@ pub struct Dot {
     pub around: Vec<AxisId>,
     /// Where the result goes.
     pub into: BufferId,
-    /// Onto what is there.
-    pub accumulate: bool,
+    /// Onto what is there?
+    pub accumulate: Accumulate,
+}
+
+impl Dot {
+    /// The axes of the result as its buffer has them.
+    pub fn layout(&self) -> impl Iterator<Item = AxisId> {
+        self.around.iter().copied().chain(self.rows).chain(self.columns)
+    }
+}
+
+/// Whether a product adds onto what is in its buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accumulate {
+    /// It replaces that.
+    Never,
+    /// It does.
+    Always,
+    /// In a [`Node::Sum`], unless it is the first.
+    AfterFirst,
 }
 
 /// Where an operand of a `dot` is.
@@ -209,7 +248,35 @@ pub fn schedule(kernel: &Kernel) -> Result<Schedule, Refusal> {
     let (grid, body) = split_grid(&kernel)?;
     let runs = runs::cut(&mut kernel, &order, &body)?;
     let anchored = cost::anchored(&kernel, &runs);
-    Ok(place::place(kernel, grid, &order, &runs, &anchored))
+    let mut schedule = place::place(kernel, grid, &order, &runs, &anchored);
+    sums::sums(&mut schedule);
+    Ok(schedule)
+}
+
+/// Calls `visit` for each node, in the order in which they run.
+pub fn each_node<'n>(nodes: &'n [Node], visit: &mut impl FnMut(&'n Node)) {
+    for node in nodes {
+        visit(node);
+        match node {
+            Node::Loop { body, .. } | Node::Sequential { body, .. } | Node::Copy { body, .. } => {
+                each_node(body, visit);
+            }
+            Node::If { then: first, otherwise: second, .. }
+            | Node::Sum { body: first, clear: second, .. } => {
+                each_node(first, visit);
+                each_node(second, visit);
+            }
+            Node::Compute { .. }
+            | Node::Keep { .. }
+            | Node::Fetch { .. }
+            | Node::Accumulate { .. }
+            | Node::Assign { .. }
+            | Node::Store { .. }
+            | Node::Dot(_)
+            | Node::Break
+            | Node::Continue => {}
+        }
+    }
 }
 
 /// What a machine that keeps tiles in registers runs: the kernel without means and vector products, the

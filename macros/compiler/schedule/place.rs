@@ -5,7 +5,9 @@
 //! other is kept in a buffer, whose axes are those that definition and uses do not share a loop over.
 
 use super::runs::{DotPlan, Item, Segment, is_in_memory};
-use super::{Buffer, BufferId, Dot, Node, Operand, Reduction, Schedule, bounds, is_leaf, operands, reduced};
+use super::{
+    Accumulate, Buffer, BufferId, Dot, Node, Operand, Reduction, Schedule, bounds, is_leaf, operands, reduced,
+};
 use crate::ir::{AxisId, Index, Kernel, Op, ReduceOp, ValueId, VarId};
 use std::collections::{HashMap, HashSet};
 
@@ -41,7 +43,7 @@ pub(super) fn place(
     for (buffer, shared) in buffers.iter_mut().zip(&shared) {
         buffer.axes.retain(|axis| !shared.contains(axis));
     }
-    Schedule { kernel, grid, body, buffers, variables }
+    Schedule { kernel, grid, body, buffers, variables, outputs: Vec::new() }
 }
 
 /// An open scope.
@@ -195,6 +197,7 @@ impl Placer<'_> {
             Some((var, accumulate)) => (self.variables[var.at()], accumulate),
             None => (None, false),
         };
+        let accumulate = if accumulate { Accumulate::Always } else { Accumulate::Never };
         let into = into.unwrap_or_else(|| {
             let elem = self.kernel.values[plan.value].ty.elem;
             let buffer = self.buffer(plan.layout(), elem, None, None);
@@ -387,10 +390,11 @@ fn keep(nodes: &mut [Node], kept: &HashMap<ValueId, BufferId>) {
                 }
                 self::keep(body, kept);
             }
-            Node::Sequential { body, .. } => self::keep(body, kept),
-            Node::If { then, otherwise, .. } => {
-                self::keep(then, kept);
-                self::keep(otherwise, kept);
+            Node::Sequential { body, .. } | Node::Copy { body, .. } => self::keep(body, kept),
+            Node::If { then: first, otherwise: second, .. }
+            | Node::Sum { body: first, clear: second, .. } => {
+                self::keep(first, kept);
+                self::keep(second, kept);
             }
             Node::Keep { .. }
             | Node::Fetch { .. }

@@ -1,6 +1,6 @@
 //! A schedule in words: what `name::explain()` says.
 
-use super::{BufferId, Dot, Node, Operand, Schedule};
+use super::{Accumulate, BufferId, Dot, Node, Operand, Schedule};
 use crate::ir::{AxisId, Callee, Index, Kernel, Op, ValueId};
 use std::fmt::{Display, Formatter, Result, Write};
 
@@ -78,6 +78,16 @@ impl Schedule {
                 writeln!(f, "{:1$}else", "", 2 * depth)?;
                 self.nodes(f, otherwise, depth + 1)
             }
+            Node::Sum { into, body, clear: _ } => {
+                writeln!(f, "the first product clears {}", self.place(*into))?;
+                self.nodes(f, body, depth + 1)
+            }
+            Node::Copy { buffer, body } => {
+                let tensor = self.outputs.iter().find(|output| output.buffer == *buffer);
+                let name = tensor.map_or_else(String::new, |o| self.kernel.params[o.tensor].name.to_string());
+                writeln!(f, "unless {} is a part of {name}", self.place(*buffer))?;
+                self.nodes(f, body, depth + 1)
+            }
             Node::Break => writeln!(f, "break"),
             Node::Continue => writeln!(f, "continue"),
         }
@@ -88,7 +98,7 @@ impl Schedule {
             Operand::Tensor(value) => describe(&self.kernel, *value),
             Operand::Buffer(buffer) => self.place(*buffer),
         };
-        let sign = if dot.accumulate { "+=" } else { "=" };
+        let sign = if dot.accumulate == Accumulate::Never { "=" } else { "+=" };
         let (lhs, rhs, over) = (operand(&dot.lhs), operand(&dot.rhs), self.axis(dot.contracted));
         writeln!(f, "{} {sign} dot of {lhs} and {rhs} over {over}", self.place(dot.into))
     }

@@ -61,12 +61,9 @@ fn a_product_adds_onto_its_variable_and_the_epilogue_is_one_loop() {
             }
         }",
         "in parallel for each block of m, n
-           for each m
-             lanes n
-               v1 = 0
-               acc = v1
-           in order for each block of k
-             b0[m, n] += dot of x[m, k] and w[n, k] over k
+           the first product clears b0[m, n]
+             in order for each block of k
+               b0[m, n] += dot of x[m, k] and w[n, k] over k
            for each m
              lanes n
                v7 = acc
@@ -74,6 +71,70 @@ fn a_product_adds_onto_its_variable_and_the_epilogue_is_one_loop() {
                store out = v8
          buffer b0[m, n]",
     );
+}
+
+#[test]
+fn a_product_that_is_stored_as_it_is_is_made_in_the_output() {
+    check(
+        "fn matmul<B, M, N, K>(x: &Tensor<f32, (B, M, K)>, w: &Tensor<f32, (N, K)>, out: &mut Tensor<f32, (B, M, N)>) {
+            for (b, m, n) in (each(B), tile(M), tile(N)) {
+                let mut acc = zeros::<f32>((m, n));
+                for k in tile(K) {
+                    acc += dot(x[(b, m, k)], w[(n, k)], k);
+                }
+                out[(b, m, n)] = acc;
+            }
+        }",
+        "in parallel for each block of b, m, n
+           the first product clears b0[m, n]
+             in order for each block of k
+               b0[m, n] += dot of x[b, m, k] and w[n, k] over k
+           unless b0[m, n] is a part of out
+             for each m
+               lanes n
+                 v9 = acc
+                 store out = v9
+         buffer b0[m, n]",
+    );
+}
+
+/// Whether a kernel's product is made in `out`: (its parameters' types, its outputs, the statement in the loop over
+/// `k`, those after it).
+fn is_direct(elem: &str, sum: &str, after: &str) -> bool {
+    let source = format!(
+        "fn kernel<M, N, K>(x: &Tensor<f32, (M, K)>, w: &Tensor<f32, (N, K)>, b: &Tensor<f32, N>, other: &mut Tensor<f32, (M, N)>, out: &mut Tensor<{elem}, (M, N)>) {{
+            for (m, n) in tile((M, N)) {{
+                let mut acc = zeros::<f32>((m, n));
+                for k in tile(K) {{ {sum} }}
+                {after}
+            }}
+        }}"
+    );
+    let item: syn::ItemFn = syn::parse_str(&source).expect("the kernel is Rust");
+    let mut errors = Diagnostics::default();
+    let (kernel, _) = parse_kernel(&item, &Helpers::default(), &mut errors);
+    assert!(errors.take().is_empty(), "{source}");
+    let schedule = schedule(&kernel.expect("there are no errors")).expect("it has a schedule");
+    schedule.outputs.iter().any(|output| schedule.kernel.params[output.tensor].name == "out")
+}
+
+#[test]
+fn what_is_not_the_sum_itself_is_not_made_in_the_output() {
+    let sum = "acc += dot(x[(m, k)], w[(n, k)], k);";
+    assert!(is_direct("f32", sum, "out[(m, n)] = acc;"));
+    for (elem, after) in [
+        ("f16", "out[(m, n)] = acc.cast();"),
+        ("f32", "out[(m, n)] = acc + b[n];"),
+        ("f32", "out[(m, n)] = acc; out[(m, n)] = acc * 2.0;"),
+        // One loop stores both.
+        ("f32", "out[(m, n)] = acc; other[(m, n)] = b[n] * acc;"),
+        ("f32", "if M > 3 { out[(m, n)] = acc; }"),
+        ("f32", "out[(m, n)] = out[(m, n)] + acc;"),
+        ("f32", "out[(m, n)] = acc; acc = acc * 2.0; other[(m, n)] = acc;"),
+    ] {
+        assert!(!is_direct(elem, sum, after), "{elem}: {after}");
+    }
+    assert!(!is_direct("f32", "acc += x[(m, k)].sum(k);", "out[(m, n)] = acc;"));
 }
 
 #[test]
