@@ -1,7 +1,8 @@
 //! The threads of one launch.
 //!
-//! Each claims runs of program numbers from a shared counter; the calling thread is one of them, the
-//! others are rayon's. A launch ends when its programs have ended, not when its helpers have: one that
+//! Each claims runs of program numbers, the calling thread from the first on, the others, which are rayon's,
+//! from the last back: so most programs of a launch are on the thread that had them in a launch like it before, and
+//! what they read and write is in its cache. A launch ends when its programs have ended, not when its helpers have: one that
 //! comes late finds nothing to claim and touches nothing of the launch. While a launch waits for its
 //! programs it does nothing else, and a program waits at most for launches of its own, so that waiting
 //! inside a rayon thread cannot deadlock.
@@ -11,7 +12,7 @@
 
 use std::any::Any;
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -28,16 +29,28 @@ const LINGER: Duration = Duration::from_micros(if cfg!(miri) { 0 } else { 50 });
 /// What the threads of a launch share. Helpers own a share of it, and touch `job` only between claiming
 /// programs and reporting them done.
 pub(super) struct Crew {
-    next: AtomicUsize,
+    /// How many runs the caller has claimed, and in the upper half how many helpers have.
+    claimed: AtomicU64,
     done: AtomicUsize,
     programs: usize,
+    /// How many runs there are.
+    runs: u32,
     /// Programs claimed at once: short enough to balance the load, long enough to keep neighbours
     /// together.
     run: usize,
     pub job: Pointer,
-    work: fn(&Crew),
+    work: fn(&Crew, Member),
     panic: Mutex<Option<Box<dyn Any + Send>>>,
     caller: Thread,
+}
+
+/// Which end of a launch's programs a thread begins at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Member {
+    /// The first.
+    Caller,
+    /// The last.
+    Helper,
 }
 
 /// The address of a job, of a type that `Crew::work` knows.
@@ -60,12 +73,17 @@ unsafe impl Sync for Pointer {}
 
 impl Crew {
     /// For `programs` programs on `threads` threads; `work` claims until there is nothing to claim.
-    pub(super) fn new(programs: usize, threads: usize, job: Pointer, work: fn(&Crew)) -> Arc<Crew> {
+    pub(super) fn new(programs: usize, threads: usize, job: Pointer, work: fn(&Crew, Member)) -> Arc<Crew> {
+        // At most as many fit into 32 bits, however many threads there are.
+        let runs = threads.saturating_mul(RUNS_A_THREAD).min(1 << 28);
+        let run = (programs / runs).max(1);
         Arc::new(Crew {
-            next: AtomicUsize::new(0),
+            claimed: AtomicU64::new(0),
             done: AtomicUsize::new(0),
             programs,
-            run: (programs / threads.saturating_mul(RUNS_A_THREAD)).max(1),
+            // At most twice as many, as `run` is rounded down.
+            runs: programs.div_ceil(run) as u32,
+            run,
             job,
             work,
             panic: Mutex::new(None),
@@ -82,21 +100,30 @@ impl Crew {
         for _ in met..threads - 1 {
             let crew = Arc::clone(self);
             rayon::spawn(move || {
-                (crew.work)(&crew);
+                (crew.work)(&crew, Member::Helper);
                 drop(crew);
                 if outside {
                     BOARD.linger();
                 }
             });
         }
-        (self.work)(self);
+        (self.work)(self, Member::Caller);
         self.wait();
         lock(&self.panic).take()
     }
 
-    pub(super) fn claim(&self) -> Option<Range<usize>> {
-        let claim = |next: usize| (next < self.programs).then(|| next.saturating_add(self.run));
-        let first = self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, claim).ok()?;
+    /// The next run of programs for a thread, if any is left.
+    pub(super) fn claim(&self, member: Member) -> Option<Range<usize>> {
+        let halves = |claimed: u64| (claimed as u32, (claimed >> 32) as u32);
+        let claim = |claimed: u64| {
+            let (first, last) = halves(claimed);
+            let one = if member == Member::Caller { 1 } else { 1 << 32 };
+            (first + last < self.runs).then_some(claimed + one)
+        };
+        let claimed = self.claimed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, claim).ok()?;
+        let (first, last) = halves(claimed);
+        let run = if member == Member::Caller { first } else { self.runs - 1 - last };
+        let first = run as usize * self.run;
         Some(first..first.saturating_add(self.run).min(self.programs))
     }
 
@@ -165,7 +192,7 @@ impl Board {
         loop {
             let late = since.elapsed() >= LINGER;
             if let Some(crew) = self.take(late) {
-                (crew.work)(&crew);
+                (crew.work)(&crew, Member::Helper);
                 drop(crew);
                 lock(&self.state).free += 1;
                 since = Instant::now();
@@ -188,5 +215,30 @@ impl Board {
             state.free -= 1;
         }
         taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_program_is_claimed_once_from_either_end() {
+        for (programs, threads) in [(1, 2), (2, 2), (7, 3), (64, 2), (1000, 2), (12_345, 7)] {
+            for caller_every in 1..4 {
+                let crew = Crew::new(programs, threads, Pointer::new(&()), |_, _| ());
+                let mut claimed = vec![0; programs];
+                for turn in 0.. {
+                    let is_caller = turn % caller_every == 0;
+                    let member = if is_caller { Member::Caller } else { Member::Helper };
+                    let Some(run) = crew.claim(member) else { break };
+                    if turn == 0 {
+                        assert_eq!(run.start, 0);
+                    }
+                    claimed[run].iter_mut().for_each(|count| *count += 1);
+                }
+                assert!(claimed.iter().all(|count| *count == 1), "{programs} on {threads}: {claimed:?}");
+            }
+        }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use super::crew::{Crew, Pointer};
+use super::crew::{Crew, Member, Pointer};
 use super::faults::Faults;
 use super::workspace::Workspace;
 use crate::tensor::MAX_RANK;
@@ -131,7 +131,7 @@ impl<A: Sync> Job<'_, A> {
     unsafe fn run_on(&self, threads: usize, programs: usize) {
         let job = Pointer::new(self);
         // SAFETY: `job` points to a `Job<A>`: this one, which `run` keeps until all that was claimed ended.
-        let crew = Crew::new(programs, threads, job, |crew| unsafe { Self::help(crew) });
+        let crew = Crew::new(programs, threads, job, |crew, member| unsafe { Self::help(crew, member) });
         if let Some(payload) = crew.run(threads) {
             resume_unwind(payload);
         }
@@ -141,8 +141,8 @@ impl<A: Sync> Job<'_, A> {
     ///
     /// # Safety
     /// `crew.job` points to a `Job<A>`, alive for as long as a claimed program has not ended.
-    unsafe fn help(crew: &Crew) {
-        while let Some(first) = crew.claim() {
+    unsafe fn help(crew: &Crew, member: Member) {
+        while let Some(first) = crew.claim(member) {
             let mut claimed = Some(first.clone());
             let mut running = first;
             // SAFETY: a run is claimed and not done, so the job is alive.
@@ -153,7 +153,7 @@ impl<A: Sync> Job<'_, A> {
                         return Some(first);
                     }
                     // The next is claimed before this is done: the job stays alive in between.
-                    let next = crew.claim();
+                    let next = crew.claim(member);
                     if let Some(next) = &next {
                         crew.finish(std::mem::replace(&mut running, next.clone()).len());
                     }
