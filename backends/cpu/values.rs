@@ -195,6 +195,14 @@ impl Emitter<'_> {
             }
             Op::Binary(op, lhs, rhs) => {
                 self.note_weight(at, matches!(op, BinaryOp::Pow | BinaryOp::ExpSub | BinaryOp::Rem));
+                if let (BinaryOp::Div, Lane::F32, At::Lanes(..)) = (op, self.lane(self.elem(value)), at)
+                    && self.is_vector(*lhs, at)
+                    && !self.is_vector(*rhs, at)
+                {
+                    // One divisor for all lanes.
+                    let (lhs, rhs) = (operand(lhs), self.plain(*rhs, at));
+                    return quote!(#private::cpu::divide_by::<__S>(#lhs, #rhs));
+                }
                 let path = binary(*op).path(self.elem(*lhs), &simd);
                 let (lhs, rhs) = (operand(lhs), operand(rhs));
                 quote!(#path(#lhs, #rhs))

@@ -67,6 +67,12 @@ where
     if E::KIND.size() == 4 { x.cast() } else { Vector::from_lanes(|i| x.lane(i).odd()) }
 }
 
+/// Every lane by the same number.
+#[inline(always)]
+pub fn divide_by<S: Simd>(x: S::F32, by: f32) -> S::F32 {
+    crate::simd::divide_by::<S>(x, by)
+}
+
 /// Lanes within `low ..= high`: what saturating to a small integer type does.
 #[inline(always)]
 pub fn narrow<V: Integers<Scalar = i32>>(x: V, low: i32, high: i32) -> V {

@@ -30,7 +30,9 @@ pub(super) fn exp_parts_low<S: Simd>(x: S::F32, low: S::F32) -> (S::F32, S::F32)
 /// `x = r + n ln 2`.
 #[inline(always)]
 fn reduced<S: Simd>(x: S::F32) -> (S::F32, S::F32) {
-    let n = x.mul(all::<S>(std::f32::consts::LOG2_E)).round();
+    // Next to this number floats are whole, so the sum is rounded to a whole number.
+    let whole = all::<S>(1.5 * (1 << 23) as f32);
+    let n = x.mul_add(all::<S>(std::f32::consts::LOG2_E), whole).sub(whole);
     // The first product cancels without rounding: x and n·LN2[0] are multiples of 2^-25.
     let r = n.mul_add(all::<S>(-LN2[0]), x);
     (n.mul_add(all::<S>(-LN2[1]), r), n)
@@ -39,11 +41,13 @@ fn reduced<S: Simd>(x: S::F32) -> (S::F32, S::F32) {
 /// e to the power `x`; subnormal results are rounded once.
 #[inline(always)]
 pub fn exp<S: Simd>(x: S::F32) -> S::F32 {
-    // exp(-104) < 2^-150 rounds to 0; exp(89) > MAX
-    let (s, n) = exp_parts::<S>(S::clamp(x, -104.0, 89.0));
+    // exp(LEAST) < 2^-150 rounds to 0; exp(89) > MAX
+    const LEAST: f32 = -103.98;
+    let x = S::clamp(x, LEAST, 89.0);
+    let (s, n) = exp_parts::<S>(x);
     // Scaling down to 0 would cost what scaling to a subnormal does, a hundred cycles; 0 itself does not.
-    let none = x.lt(all::<S>(-103.98));
-    S::scale(S::F32::select(none, all::<S>(0.0), s.add(all::<S>(1.0))), n)
+    let some = x.ne(all::<S>(LEAST));
+    S::scale(S::F32::select(some, s.add(all::<S>(1.0)), all::<S>(0.0)), n)
 }
 
 /// `exp(x - peak)`, and 0 where `peak` is −∞.

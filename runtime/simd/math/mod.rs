@@ -23,8 +23,11 @@ mod erf;
 mod exp;
 mod log;
 mod pow;
+mod quotient;
 mod sigmoid;
 mod trigonometry;
+
+pub use quotient::divide_by;
 
 use super::{Floats, Integers, Simd, Vector};
 

@@ -1,7 +1,7 @@
 //! Errors in units of the last place, against f64.
 
 use super::{Check, everywhere};
-use crate::simd::math::double;
+use crate::simd::math::{divide_by, double};
 use crate::simd::{Floats, Simd, Vector};
 
 type Function<V> = fn(V) -> V;
@@ -115,6 +115,39 @@ fn f32_functions_are_as_accurate_as_documented() {
         return;
     }
     everywhere::<Accuracy>();
+}
+
+struct Quotients;
+
+impl Check for Quotients {
+    fn under<S: Simd>() {
+        if S::NAME != widest() {
+            return;
+        }
+        let special = [0.0, -0.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, 1e-42, 1e-38, f32::MAX];
+        let usual = [3.0, -7.0, 0.1, 384.0, 1.999_999_9, 1e-19, -1e19, 0.25, -1e30, 12_345.678, 0.999_999_94];
+        for by in special.into_iter().chain(usual) {
+            let (mut inexact, mut count) = (0, 0);
+            for bits in (0..=u32::MAX).step_by(40_009).chain(special.map(f32::to_bits)) {
+                let x = f32::from_bits(bits);
+                let (got, want) = (divide_by::<S>(Vector::splat(x), by).lane(0), x / by);
+                let same = got.to_bits() == want.to_bits() || (got.is_nan() && want.is_nan());
+                count += 1;
+                inexact += usize::from(!same && want.abs() > 1e-35);
+                assert!(same || got.to_bits().abs_diff(want.to_bits()) == 1, "{x:e} / {by:e} = {got:e}");
+            }
+            assert!(inexact * 10_000 < count, "by {by:e}: {inexact} of {count}");
+        }
+    }
+}
+
+#[test]
+fn quotients_by_one_number_are_rounded() {
+    if cfg!(miri) {
+        println!("not checked: too many values for an interpreter");
+        return;
+    }
+    everywhere::<Quotients>();
 }
 
 /// The values are from 40-digit arithmetic.
