@@ -12,11 +12,16 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use memmap2::MmapMut;
+
 use crate::device::gpu::{Gpu, Memory};
 use crate::error::TensorError;
 
 /// Every allocation starts on a cache line, which is also the widest vector.
 pub(crate) const ALIGNMENT: usize = 64;
+
+/// Bytes from which on memory is on pages of its own.
+const LARGE: usize = 4 << 20;
 
 pub(crate) struct Storage {
     base: NonNull<u8>,
@@ -29,6 +34,8 @@ enum Owner {
     /// Allocated with this layout from this address on, which is at most `ALIGNMENT` before `base`.
     /// Nothing is allocated for size 0.
     Heap(NonNull<u8>, Layout),
+    /// Pages of their own; `base` is in them.
+    Pages(#[expect(dead_code, reason = "held for its Drop")] MmapMut),
     /// Lent for reading, and kept alive.
     Lent(#[expect(dead_code, reason = "held for its Drop")] Arc<dyn Any + Send + Sync>),
     /// A GPU's, from `base` on, which the host must not follow.
@@ -49,6 +56,11 @@ impl Storage {
     /// Asks for more instead of for alignment: the allocator then takes fresh pages, which are zero and
     /// cost nothing until they are touched, where for an aligned request it writes them.
     pub(crate) fn zeroed(bytes: usize) -> Option<Storage> {
+        if bytes >= LARGE
+            && let Some(storage) = Storage::on_huge_pages(bytes)
+        {
+            return Some(storage);
+        }
         let room = if bytes == 0 { 0 } else { bytes.checked_add(ALIGNMENT)? };
         let layout = Layout::from_size_align(room, 16).ok()?;
         let raw = if bytes == 0 {
@@ -61,6 +73,25 @@ impl Storage {
         // SAFETY: at most ALIGNMENT - 1 further, which the allocation has room for; 0 if there is none.
         let base = unsafe { raw.add(raw.as_ptr().addr().wrapping_neg() % ALIGNMENT) };
         Some(Storage { base, lock: AtomicU32::new(0), owner: Owner::Heap(raw, layout) })
+    }
+
+    /// Zeroed memory from the system itself, on pages of 2 MiB where it has them: a large tensor on small pages
+    /// makes the processor look up addresses as often as it computes. `None` where there is no such memory.
+    #[cfg(all(target_os = "linux", not(miri)))]
+    fn on_huge_pages(bytes: usize) -> Option<Storage> {
+        const PAGE: usize = 2 << 20;
+        let mut pages = MmapMut::map_anon(bytes.checked_add(PAGE)?).ok()?;
+        // A hint: small pages do as well, but slower.
+        let _ = pages.advise(memmap2::Advice::HugePage);
+        let first = NonNull::new(pages.as_mut_ptr())?;
+        // SAFETY: less than PAGE further, which the mapping has room for.
+        let base = unsafe { first.add(first.addr().get().wrapping_neg() % PAGE) };
+        Some(Storage { base, lock: AtomicU32::new(0), owner: Owner::Pages(pages) })
+    }
+
+    #[cfg(not(all(target_os = "linux", not(miri))))]
+    fn on_huge_pages(_: usize) -> Option<Storage> {
+        None
     }
 
     /// Memory of someone else, for reading only.
@@ -178,6 +209,19 @@ impl Drop for Exclusive<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_of_every_size_is_zero_and_aligned() {
+        for bytes in [0, 1, 63, 4096, LARGE - 1, LARGE, LARGE + 1, LARGE + 12_345] {
+            let storage = Storage::zeroed(bytes).expect("there is memory");
+            assert!(storage.base().addr().get().is_multiple_of(ALIGNMENT), "{bytes}");
+            // SAFETY: so many bytes are the storage's, and nobody else has it.
+            let all = unsafe { std::slice::from_raw_parts_mut(storage.base().as_ptr(), bytes) };
+            assert!(all.iter().all(|byte| *byte == 0), "{bytes}");
+            all.fill(7);
+        }
+        assert!(Storage::zeroed(usize::MAX - 100).is_none());
+    }
 
     #[test]
     fn a_writer_excludes_everyone_and_readers_only_writers() -> Result<(), TensorError> {
