@@ -128,7 +128,7 @@ fn expand(item: &syn::ItemFn, helpers: &Helpers, krate: &syn::Path, errors: &mut
             run: tilewright_backends::cpu::emit(&kernel, krate),
             reference: tilewright_backends::reference::emit(&kernel, krate),
             checks: device_checks(&kernel, krate),
-            explain: tilewright_backends::cpu::explain(&kernel),
+            schedule: tilewright_backends::cpu::schedule_in_words(&kernel),
             source: tilewright_backends::gpu::source(&kernel).map_err(|refusal| refusal.message),
         }),
         None => face.emit(&face.broken()),
@@ -140,7 +140,7 @@ struct Bodies {
     run: TokenStream,
     reference: TokenStream,
     checks: TokenStream,
-    explain: String,
+    schedule: String,
     /// For GPUs; else why not.
     source: Result<String, String>,
 }
@@ -158,13 +158,15 @@ impl Face<'_> {
         let (generics, arguments) = (self.generics(), self.generic_arguments());
         let (params, names) = (self.params(), self.signature.params.iter().map(SignatureParam::name));
         let config = Ident::new("config", Span::mixed_site());
-        let Bodies { run, reference, checks, explain, source } = bodies;
+        let Bodies { run, reference, checks, schedule, source } = bodies;
+        let explained = self.signature.params.iter().map(SignatureParam::name);
         let source = self.source(source);
         let docs = format!("The kernel [`{name}`](fn@{name}) beyond a plain call.");
         let site = Span::mixed_site();
         let allow =
             quote_spanned!(site=> #[allow(clippy::too_many_arguments, reason = "as many as the kernel has")]);
         let result = quote_spanned!(site=> ::core::result::Result<(), #krate::Error>);
+        let explanation = quote_spanned!(site=> ::core::result::Result<#krate::Explanation, #krate::Error>);
         quote_spanned! {site=>
             #(#attrs)*
             #allow
@@ -194,10 +196,19 @@ impl Face<'_> {
                 #vis fn reference #generics (#params) -> #result {
                     #reference
                 }
-                /// The schedule in words: which loops run over which axes, and what is kept in buffers.
+                /// What a launch with these arguments would do, without doing it: the schedule, blocks, threads,
+                /// how products are computed, bytes and operations, and how long that takes.
+                ///
+                /// # Errors
+                /// Those of a plain call that do not depend on the data.
+                #allow
+                #vis fn explain #generics (#params) -> #explanation {
+                    #krate::private::explain(|| <#name>::with::<#arguments>(&#krate::Config::new(), #(#explained),*))
+                }
+                /// The schedule for CPUs in words: which loops run over which axes, and what is kept in buffers.
                 #[must_use]
-                #vis fn explain() -> &'static str {
-                    #explain
+                #vis fn schedule() -> &'static str {
+                    #schedule
                 }
                 #source
             }
@@ -256,7 +267,7 @@ impl Face<'_> {
             run,
             reference: body,
             checks: TokenStream::new(),
-            explain: String::new(),
+            schedule: String::new(),
             source: Err(String::new()),
         }
     }

@@ -11,7 +11,7 @@ use proc_macro::TokenStream;
 ///
 /// The function keeps its name: calling it launches the kernel. Beside it stands an uninhabited type of
 /// the same name with `with` (block sizes from a `Config`), `reference` (the slow, watched run that
-/// defines the result) and `explain`. `#[kernel(crate = path)]` names the library under another path.
+/// defines the result), `explain` and `schedule`. `#[kernel(crate = path)]` names the library under another path.
 ///
 /// ```
 /// use tilewright::prelude::*;

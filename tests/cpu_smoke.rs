@@ -129,9 +129,9 @@ fn linear_gelu_is_gelu_of_a_product() {
 }
 
 #[test]
-fn explain_says_the_loops() {
-    println!("{}\n{}", softmax::explain(), linear_gelu::explain());
-    assert!(softmax::explain().contains("lanes N"));
+fn schedule_says_the_loops() {
+    println!("{}\n{}", softmax::schedule(), linear_gelu::schedule());
+    assert!(softmax::schedule().contains("lanes N"));
 }
 
 #[test]

@@ -101,5 +101,5 @@ fn a_kernel_inside_a_function_works() {
     let mut out = Tensor::<f32>::zeros(1);
     local::reference(&vector(&[0.0]), &mut out).expect("it runs");
     assert_eq!(out.to_vec(), [0.0]);
-    assert!(local::explain().contains("call bounded"));
+    assert!(local::schedule().contains("call bounded"));
 }

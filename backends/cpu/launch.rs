@@ -42,7 +42,7 @@ impl Emitter<'_> {
         });
         let asserts = self.asserts();
         let gpu = self.gpu_launch();
-        let (blocks, rooms, slots, cost) = (self.blocks(), self.rooms(), self.slots(), self.cost());
+        let (blocks, rooms, slots, work) = (self.blocks(), self.rooms(), self.slots(), self.work());
         let fields = self.fields().into_iter().map(|(name, _)| name);
         let grid = self.grid();
         let packs = self.packs().into_iter().map(|pack| pack.launch);
@@ -57,8 +57,8 @@ impl Emitter<'_> {
             #(#dims)*
             #scalars
             #asserts
+            #work
             #gpu
-            launch.cost(#cost);
             #blocks
             #rooms
             let stream = launch.streams(&[#(#streamed),*]);

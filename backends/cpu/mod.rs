@@ -22,6 +22,7 @@ mod outputs;
 mod reduce;
 mod sizes;
 mod values;
+mod work;
 
 use proc_macro2::{Group, Span, TokenStream, TokenTree};
 use quote::{quote, quote_spanned};
@@ -45,7 +46,7 @@ pub fn emit(kernel: &Kernel, krate: &syn::Path) -> TokenStream {
 
 /// The schedule in words.
 #[must_use]
-pub fn explain(kernel: &Kernel) -> String {
+pub fn schedule_in_words(kernel: &Kernel) -> String {
     schedule(kernel).map_or_else(|refusal| refusal.message, |schedule| schedule.to_string())
 }
 

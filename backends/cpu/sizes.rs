@@ -1,12 +1,11 @@
-//! Block sizes when nobody says, and how much work a launch is.
+//! Block sizes when nobody says.
 
 use super::{Emitter, names};
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use std::collections::{BTreeMap, BTreeSet};
-use tilewright_compiler::ir::{AxisId, AxisKind, BinaryOp, Elem, Op, Stmt, ValueId};
+use tilewright_compiler::ir::{AxisId, AxisKind, Elem, ValueId};
 use tilewright_compiler::schedule::{Dot, Node};
-use tilewright_compiler::walk::each_statement;
 
 /// A program's elements if it only moves and computes: large enough to hide the cost of starting it,
 /// small enough for the second-level cache.
@@ -83,8 +82,8 @@ impl Emitter<'_> {
             known.push(axis);
             let name = names::block(axis);
             let Some(dim) = self.kernel.axes[axis].kind.dim() else { continue };
-            let dim = names::dim(dim);
-            tokens.extend(quote!(let #name = ::core::cmp::Ord::min(launch.block(#at, #heuristic), ::core::cmp::Ord::max(#dim, 1));));
+            let dim = dim.at();
+            tokens.extend(quote!(let #name = #heuristic; let #name = launch.block(#at, #dim, #name);));
         }
         tokens
     }
@@ -143,64 +142,5 @@ impl Emitter<'_> {
         });
         let known = known.iter().map(|axis| names::block(*axis));
         quote!(#private::cpu::per_program(#ELEMENTS, &[#(#whole,)* #(#known,)*]))
-    }
-
-    /// An estimate of the operations of all programs, as an f64.
-    pub fn cost(&self) -> TokenStream {
-        let mut volumes: BTreeMap<BTreeSet<AxisId>, u32> = BTreeMap::new();
-        let axes = |value: ValueId| self.kernel.values[value].ty.axes.iter();
-        each_statement(&self.kernel.body, &mut |stmt, around| {
-            let (space, weight): (BTreeSet<AxisId>, u32) = match stmt {
-                Stmt::Let(value) => match &self.kernel.values[*value].op {
-                    Op::Dot(lhs, rhs, _) => (axes(*lhs).chain(axes(*rhs)).collect(), 2),
-                    Op::Reduce(_, of, _) => (axes(*of).collect(), 1),
-                    Op::Fold(fold) => (axes(fold.value).collect(), 8),
-                    Op::Unary(..) | Op::Call(..) => (axes(*value).collect(), 8),
-                    Op::Binary(BinaryOp::ExpSub | BinaryOp::Pow | BinaryOp::Div, ..) => {
-                        (axes(*value).collect(), 8)
-                    }
-                    Op::Load { .. } => (axes(*value).collect(), 4),
-                    Op::Literal(_)
-                    | Op::Dim(_)
-                    | Op::Param(_)
-                    | Op::Const(_)
-                    | Op::Each(_)
-                    | Op::AxisIndex(_)
-                    | Op::AxisBegin(_)
-                    | Op::AxisEnd(_)
-                    | Op::AxisLen(_)
-                    | Op::Read(_)
-                    | Op::Broadcast(_)
-                    | Op::Binary(..)
-                    | Op::Compare(..)
-                    | Op::Select(..)
-                    | Op::Cast(_) => (axes(*value).collect(), 1),
-                },
-                Stmt::Store { value, .. } => (axes(*value).collect(), 4),
-                Stmt::Assign(var, _) => (self.kernel.vars[*var].ty.axes.iter().collect(), 1),
-                Stmt::For { .. } | Stmt::If { .. } | Stmt::Break | Stmt::Continue | Stmt::Assert { .. } => {
-                    return;
-                }
-            };
-            if !around.is_empty() {
-                *volumes.entry(space.into_iter().chain(around.iter().copied()).collect()).or_default() +=
-                    weight;
-            }
-        });
-        let terms = volumes.iter().map(|(axes, weight)| {
-            let weight = f64::from(*weight);
-            let lengths = axes.iter().map(|axis| match self.kernel.axes[*axis].kind {
-                AxisKind::Tile { dim, .. } | AxisKind::Each { dim, .. } | AxisKind::Whole { dim } => {
-                    let dim = names::dim(dim);
-                    quote!(#dim as f64)
-                }
-                AxisKind::Unroll { begin, end } => {
-                    let n = f64::from(end.saturating_sub(begin));
-                    quote!(#n)
-                }
-            });
-            quote!(+ #weight #(* #lengths)*)
-        });
-        quote!(0.0 #(#terms)*)
     }
 }

@@ -45,6 +45,12 @@ impl Op {
         }
     }
 
+    /// What a `dot` multiplies.
+    #[must_use]
+    pub fn factors(&self) -> Option<(ValueId, ValueId)> {
+        if let Op::Dot(lhs, rhs, _) = self { Some((*lhs, *rhs)) } else { None }
+    }
+
     /// The variable that a read reads.
     #[must_use]
     pub fn read(&self) -> Option<VarId> {

@@ -11,6 +11,7 @@ use crate::device::gpu::{Call, Gpu, Step};
 use crate::device::graph;
 use crate::element::Kind;
 use crate::error::{Error, LaunchError};
+use crate::explain::{self, Explanation};
 use crate::launch::{Argument, Meta, View};
 
 /// Of an encoded tensor map.
@@ -32,6 +33,8 @@ pub struct Run<'l> {
     pub(crate) functions: SmallVec<[&'static Function; 2]>,
     pub(crate) memory: SmallVec<[Memory; 6]>,
     pub(crate) scalars: SmallVec<[SmallVec<[u8; 8]>; 4]>,
+    /// If it is to be explained instead of run: what is known so far.
+    pub(crate) explanation: Option<Explanation>,
 }
 
 /// Where a launch goes.
@@ -143,6 +146,23 @@ impl Run<'_> {
                 Destination::Gpu(gpu) | Destination::Capture(gpu) => gpu.multiprocessors(),
             },
         };
+        if let Some(explanation) = &self.explanation {
+            let plan = Plan::new(&problem)?;
+            let (_, programs) = self.arguments(&plan, &problem)?;
+            let target = match self.target {
+                Destination::Record(_) => problem.architecture.to_string(),
+                Destination::Gpu(gpu) | Destination::Capture(gpu) => gpu.to_string(),
+            };
+            explain::keep(Explanation {
+                target,
+                threads: plan.all_threads() as usize,
+                programs: programs as usize,
+                workspace: plan.shared as usize,
+                blocks: plan.blocks(&problem).collect(),
+                ..explanation.clone()
+            });
+            return Ok(());
+        }
         match self.target {
             Destination::Record(architecture) => {
                 let plan = Plan::new(&problem)?;

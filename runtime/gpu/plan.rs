@@ -128,6 +128,14 @@ impl Plan {
         }
     }
 
+    /// The blocks of axes that a config can name.
+    pub fn blocks<'p>(&'p self, problem: &'p Problem<'_>) -> impl Iterator<Item = (&'static str, i32)> + 'p {
+        problem.kernel.axes.iter().zip(&self.steps).filter_map(|(axis, step)| match axis.kind {
+            AxisKind::Tile { axis, .. } => Some((problem.meta.axes[axis].key, *step)),
+            AxisKind::Whole { .. } | AxisKind::Scalar => None,
+        })
+    }
+
     fn with_steps(problem: &Problem<'_>, roles: &[Role], steps: Vec<i32>, stages: u32) -> Plan {
         let kernel = problem.kernel;
         let mut widths: Vec<u32> = steps.iter().map(|step| bits(*step)).collect();

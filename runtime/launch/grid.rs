@@ -21,7 +21,7 @@ pub struct GridAxis {
 }
 
 impl GridAxis {
-    fn blocks(&self) -> usize {
+    pub(super) fn blocks(&self) -> usize {
         let length = (i64::from(self.end) - i64::from(self.begin)).max(0);
         // At most 2³² blocks.
         (length as u64).div_ceil(self.block.max(1) as u64) as usize

@@ -5,10 +5,12 @@
 //! launch is dropped it holds the locks of all storages: alone where an output lives, shared elsewhere.
 
 mod crew;
+mod explained;
 mod faults;
 mod grid;
 mod meta;
 mod overlap;
+mod work;
 mod workspace;
 
 use std::fmt::Display;
@@ -20,6 +22,7 @@ pub use faults::Faults;
 pub(crate) use grid::for_each;
 pub use grid::{GridAxis, Program};
 pub use meta::{AxisMeta, Meta, TensorMeta, View};
+pub use work::{Access, Extent, Factor, Product, Space, Volume, Work};
 
 use crate::config::Config;
 use crate::device::gpu::Gpu;
@@ -27,6 +30,7 @@ use crate::device::graph::{Used, capturing, refuse_in_capture};
 use crate::device::{Device, cpu};
 use crate::element::{Element, Kind};
 use crate::error::{DeviceError, Error, LaunchError, Place};
+use crate::explain;
 use crate::gpu;
 use crate::simd::InstructionSet;
 use crate::tensor::{MAX_RANK, Storage, Tensor};
@@ -40,6 +44,9 @@ pub struct Launch<'a> {
     isa: InstructionSet,
     tensors: SmallVec<[Argument<'a>; 6]>,
     dims: SmallVec<[Option<Place>; 8]>,
+    /// Of each axis of `Meta::axes`, once chosen.
+    blocks: SmallVec<[i32; 4]>,
+    work: Option<&'static Work>,
     cost: f64,
     finished: bool,
     faults: Faults,
@@ -50,6 +57,7 @@ pub(crate) struct Argument<'a> {
     /// Into `Meta::tensors`.
     parameter: usize,
     storage: &'a Arc<Storage>,
+    kind: Kind,
     span: Span,
     held: Held,
 }
@@ -90,6 +98,8 @@ impl<'a> Launch<'a> {
             isa: instruction_set(config)?,
             tensors: SmallVec::new(),
             dims: SmallVec::from_elem(None, meta.dims.len()),
+            blocks: SmallVec::from_elem(0, meta.axes.len()),
+            work: None,
             cost: f64::INFINITY,
             finished: false,
             faults: Faults::new(),
@@ -137,7 +147,13 @@ impl<'a> Launch<'a> {
             strides: strides.map(|stride| stride.wrapping_mul(size.cast_signed())),
             rank: tensor.rank(),
         };
-        self.tensors.push(Argument { parameter, storage: tensor.storage(), span, held: Held::No });
+        self.tensors.push(Argument {
+            parameter,
+            storage: tensor.storage(),
+            kind: T::KIND,
+            span,
+            held: Held::No,
+        });
         Ok(View { ptr: tensor.pointer(), dims, strides })
     }
 
@@ -289,12 +305,15 @@ impl<'a> Launch<'a> {
         LaunchError::Scalar { kernel: self.meta.kernel, name, value: value.to_string(), ty }.into()
     }
 
-    /// The block size of axis `axis` of `Meta::axes`: the config's, else `heuristic`; within the axis'
-    /// bounds.
+    /// The block size of axis `axis` of `Meta::axes` along dimension `dim`: the config's, else `heuristic`; within
+    /// the axis' bounds, and no longer than the dimension.
     #[must_use]
-    pub fn block(&self, axis: usize, heuristic: i32) -> i32 {
-        let axis = &self.meta.axes[axis];
-        self.config.get(axis.key).unwrap_or(heuristic).min(axis.max).max(axis.min)
+    pub fn block(&mut self, axis: usize, dim: usize, heuristic: i32) -> i32 {
+        let meta = &self.meta.axes[axis];
+        let block = self.config.get(meta.key).unwrap_or(heuristic).min(meta.max).max(meta.min);
+        let block = block.min(self.dim(dim).max(1));
+        self.blocks[axis] = block;
+        block
     }
 
     /// The launch on a GPU, if that is where it goes: what `kernel`'s text needs besides arguments.
@@ -324,6 +343,7 @@ impl<'a> Launch<'a> {
             functions: SmallVec::from_slice(functions),
             memory: SmallVec::new(),
             scalars: SmallVec::new(),
+            explanation: explain::is_explaining().then(|| self.explanation()),
         })
     }
 
@@ -375,6 +395,12 @@ impl<'a> Launch<'a> {
         self.cost = operations;
     }
 
+    /// What the kernel does; also its [`Launch::cost`].
+    pub fn work(&mut self, work: &'static Work) {
+        self.cost = work.cost(|dim| f64::from(self.dim(dim)));
+        self.work = Some(work);
+    }
+
     /// How many threads `run` may use for the work that `cost` named.
     ///
     /// # Errors
@@ -416,6 +442,10 @@ impl<'a> Launch<'a> {
             return Err(LaunchError::Workspace { kernel, bytes }.into());
         }
         let threads = self.threads()?;
+        if explain::is_explaining() {
+            explain::keep(self.explained(grid, workspace_bytes, threads));
+            return Ok(());
+        }
         let job = grid::Job { args, program, grid, workspace_bytes, faults: &self.faults };
         // SAFETY: promised by the caller; `finish` took the locks.
         unsafe { job.run(threads) };

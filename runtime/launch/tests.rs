@@ -49,7 +49,7 @@ fn launch(meta: &'static Meta, config: &Config, x: &Tensor<i32>, out: &mut Tenso
     let mut launch = Launch::new(meta, config)?;
     let views = Views { x: launch.read(0, x)?, out: launch.write(1, out)? };
     launch.finish()?;
-    let grid = [GridAxis { begin: 0, end: launch.dim(0), block: launch.block(0, 2) }];
+    let grid = [GridAxis { begin: 0, end: launch.dim(0), block: launch.block(0, 0, 2) }];
     // SAFETY: the grid's blocks are distinct rows of both tensors.
     unsafe { launch.run(&views, &grid, 0, increment) }
 }
@@ -177,7 +177,14 @@ const NO_MEMORY: Error = Error::Tensor(crate::error::TensorError::Busy);
 
 #[test]
 fn configs_override_heuristics_within_the_axis_bounds() -> Result<(), Error> {
-    let block = |config: Config, heuristic| Launch::new(&INCREMENT, &config).map(|it| it.block(0, heuristic));
+    let of_length = |length: usize, config: &Config, heuristic| -> Result<i32, Error> {
+        let x = Tensor::<i32>::zeros((length, 1));
+        let mut it = Launch::new(&INCREMENT, config)?;
+        it.read(0, &x)?;
+        Ok(it.block(0, 0, heuristic))
+    };
+    let block = |config: Config, heuristic| of_length(100, &config, heuristic);
+    assert_eq!([0, 1, 3].map(|length| of_length(length, &Config::new(), 4)), [Ok(1), Ok(1), Ok(3)]);
     assert_eq!(block(Config::new(), 4)?, 4);
     assert_eq!(block(Config::new(), 400)?, 8);
     assert_eq!(block(Config::new(), -1)?, 1);

@@ -6,14 +6,28 @@ pub mod reference;
 
 pub use self::device_fn::{DeviceFn, Lanes};
 pub use crate::config::Config;
-pub use crate::element::{Element, Float};
+pub use crate::element::{Element, Float, Kind};
 pub use crate::error::{Error, LaunchError};
-pub use crate::launch::{AxisMeta, Faults, GridAxis, Launch, Meta, Program, TensorMeta, View};
+pub use crate::explain::Explanation;
+pub use crate::launch::{
+    Access, AxisMeta, Extent, Factor, Faults, GridAxis, Launch, Meta, Product, Program, Space, TensorMeta,
+    View, Volume, Work,
+};
 pub use crate::simd::{self, InstructionSet};
 pub use crate::tensor::Tensor;
 pub use crate::{element, tensor};
 pub use crate::{f8e4m3, f8e5m2};
 pub use half::{bf16, f16};
+
+/// What one launch would do.
+///
+/// # Errors
+/// The launch's.
+pub fn explain(launch: impl FnOnce() -> Result<(), Error>) -> Result<Explanation, Error> {
+    let (result, mut explanations) = crate::explain::explain(launch);
+    result?;
+    Ok(explanations.swap_remove(0))
+}
 
 /// What `#[derive(Weights)]` names.
 pub mod weights {

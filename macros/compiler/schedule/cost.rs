@@ -146,9 +146,10 @@ impl Costs<'_> {
     }
 }
 
-/// What the operation costs; none if it is never done twice.
-fn own_cost(kernel: &Kernel, value: ValueId) -> Option<u32> {
-    match &kernel.values[value].op {
+/// About how many operations of vectors one operation is.
+#[must_use]
+pub fn operation_cost(op: &Op) -> u32 {
+    match op {
         Op::Literal(_)
         | Op::Dim(_)
         | Op::Param(_)
@@ -157,17 +158,25 @@ fn own_cost(kernel: &Kernel, value: ValueId) -> Option<u32> {
         | Op::AxisIndex(_)
         | Op::AxisBegin(_)
         | Op::AxisEnd(_)
-        | Op::AxisLen(_) => Some(0),
-        Op::Read(_) | Op::Compare(..) | Op::Select(..) | Op::Cast(_) => Some(1),
-        Op::Broadcast(_) => Some(0),
-        Op::Unary(op, _) => Some(unary_cost(*op)),
-        Op::Binary(op, ..) => Some(binary_cost(*op)),
-        Op::Load { tensor, index, .. } => {
-            let gathers = index.iter().filter(|index| matches!(index, Index::Gather(_))).count() as u32;
-            (!is_writable(kernel, *tensor)).then_some(1 + 2 * gathers)
+        | Op::AxisLen(_)
+        | Op::Broadcast(_)
+        | Op::Dot(..) => 0,
+        Op::Read(_) | Op::Compare(..) | Op::Select(..) | Op::Cast(_) | Op::Reduce(..) => 1,
+        Op::Unary(op, _) => unary_cost(*op),
+        Op::Binary(op, ..) => binary_cost(*op),
+        Op::Load { index, .. } => {
+            1 + 2 * index.iter().filter(|index| matches!(index, Index::Gather(_))).count() as u32
         }
-        Op::Call(..) | Op::Reduce(..) | Op::Fold(_) | Op::Dot(..) => None,
+        Op::Call(..) | Op::Fold(_) => 20,
     }
+}
+
+/// What the operation costs; none if it is never done twice.
+fn own_cost(kernel: &Kernel, value: ValueId) -> Option<u32> {
+    let op = &kernel.values[value].op;
+    let may_change = matches!(op, Op::Load { tensor, .. } if is_writable(kernel, *tensor));
+    let is_once = matches!(op, Op::Call(..) | Op::Reduce(..) | Op::Fold(_) | Op::Dot(..));
+    (!may_change && !is_once).then(|| operation_cost(op))
 }
 
 fn unary_cost(op: UnaryOp) -> u32 {

@@ -30,6 +30,7 @@ mod sums;
 mod tests;
 
 use crate::ir::{AxisId, Elem, Index, Kernel, ParamId, Stmt, ValueId, VarId};
+pub use cost::operation_cost;
 use proc_macro2::Span;
 pub use sums::Output;
 

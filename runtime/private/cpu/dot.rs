@@ -1,6 +1,7 @@
 //! Matrix products of generated code: what a `dot` becomes.
 
-use crate::element::Element;
+use crate::element::{Element, Kind};
+use crate::explain::is_explaining;
 use crate::launch::for_each;
 use crate::simd::InstructionSet;
 use crate::simd::dot::{Operand, Packed, Scratch, Strided, dot_f32, dot_f64, dot_i32, dot_i64, dot_u32};
@@ -160,6 +161,21 @@ pub unsafe fn dot<L: Element, R: Element, C: Sum>(
 /// Operands of no more elements are laid out by each thread for itself, if threads take a block of rows each.
 const WORTH_PACKING: usize = 1 << 18;
 
+/// Whether a right operand of several blocks of rows is packed for all of them.
+pub(crate) fn is_packed(
+    (isa, threads): (InstructionSet, usize),
+    kind: Kind,
+    (columns, depth): (usize, usize),
+    (rows, block): (i32, i32),
+) -> bool {
+    if rows <= block || !Packed::suits(isa, kind, block.max(0) as usize, columns, depth) {
+        return false;
+    }
+    // Others would wait for what they can do themselves, and then fetch it from another thread's cache.
+    let readers = (rows.max(0) as u32).div_ceil(block.max(1) as u32) as usize;
+    !(threads > 1 && readers <= threads && columns.saturating_mul(depth) <= WORTH_PACKING)
+}
+
 /// Packs a right operand for all programs, on so many threads, if it is read by more than one block of rows.
 ///
 /// # Safety
@@ -176,18 +192,13 @@ pub unsafe fn pack<E: Element>(
     // A broadcast operand has as many copies as its shape says: more than there is memory for.
     let repeated = |(length, stride): (usize, isize)| length > 1 && stride == 0;
     let own = [(columns, rhs.free), (depth, rhs.contracted)];
+    if empty || batches.iter().copied().chain(own).any(repeated) || is_explaining() {
+        return None;
+    }
+    if !is_packed((isa, threads), E::KIND, (columns, depth), (rows, block)) {
+        return None;
+    }
     let at_once = block.max(0) as usize;
-    if rows <= block || empty || batches.iter().copied().chain(own).any(repeated) {
-        return None;
-    }
-    if !Packed::suits(isa, E::KIND, at_once, columns, depth) {
-        return None;
-    }
-    // Others would wait for what they can do themselves, and then fetch it from another thread's cache.
-    let readers = (rows.max(0) as u32).div_ceil(block.max(1) as u32) as usize;
-    if threads > 1 && readers <= threads && columns.saturating_mul(depth) <= WORTH_PACKING {
-        return None;
-    }
     // SAFETY: promised by the caller.
     Some(unsafe {
         Packed::pack(isa, rhs.strided(), batches, columns, depth, at_once, |count, work| {

@@ -20,6 +20,7 @@ mod amx;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod describe;
 mod inner;
 mod kernels;
 mod layout;
@@ -35,6 +36,7 @@ mod tests;
 use super::InstructionSet;
 use crate::element::{Element, Kind};
 pub use amx::TiledTile;
+pub(crate) use describe::{Described, describe, unit_multiply_adds};
 pub use memory::Scratch;
 pub use packed::{Packed, PackedTile, has_matrix_unit, panel_width};
 use product::{Problem, product};

@@ -36,32 +36,54 @@ pub(super) struct Problem<T> {
 /// # Safety
 /// As [`dot_f32`](super::dot_f32).
 pub(super) unsafe fn product<T: Number>(isa: InstructionSet, problem: &Problem<T>, scratch: &mut Scratch) {
-    let Problem { m, n, k, .. } = *problem;
-    if m == 0 || n == 0 {
-        return;
-    }
+    let Problem { m, n, .. } = *problem;
     // SAFETY: the same contract.
     unsafe {
-        if k == 0 {
-            if !problem.accumulate {
-                (0..m).for_each(|i| problem.c.add(i * problem.ldc).write_bytes(0, n));
-            }
-        } else if amx::product(isa, problem, scratch) {
-            // Done.
+        match Way::of(isa, problem) {
+            Way::Nothing if problem.accumulate => {}
+            Way::Nothing => (0..m).for_each(|i| problem.c.add(i * problem.ldc).write_bytes(0, n)),
+            Way::Unit(way) => amx::product(isa, way, problem, scratch),
+            Way::Inner(few) => few.run(isa, scratch),
+            Way::Outer => outer(isa, problem, scratch),
+            Way::Blocks => blocks(isa, problem, scratch),
+        }
+    }
+}
+
+/// How a product is computed.
+pub(super) enum Way {
+    /// There is nothing to multiply.
+    Nothing,
+    /// On a matrix unit.
+    Unit(amx::Way),
+    /// As inner products of lines whose contracted axis is contiguous.
+    Inner(Few),
+    /// As sums of lines whose other axis is contiguous.
+    Outer,
+    /// By microkernels.
+    Blocks,
+}
+
+impl Way {
+    pub(super) fn of<T: Number>(isa: InstructionSet, problem: &Problem<T>) -> Way {
+        if problem.m == 0 || problem.n == 0 || problem.k == 0 {
+            Way::Nothing
+        } else if let Some(way) = amx::Way::of(isa, problem) {
+            Way::Unit(way)
         } else if let Some(few) = Few::of(isa, problem) {
-            few.run(isa, scratch);
+            Way::Inner(few)
         } else if is_outer(isa, problem) {
-            outer(isa, problem, scratch);
+            Way::Outer
         } else {
-            blocks(isa, problem, scratch);
+            Way::Blocks
         }
     }
 }
 
 /// A product of few rows (or columns, then with the sides exchanged) with lines whose contracted axis is
 /// contiguous.
-struct Few {
-    rows: usize,
+pub(super) struct Few {
+    pub(super) rows: usize,
     lines: usize,
     k: usize,
     row: Strided,
@@ -239,7 +261,7 @@ const NEAR: isize = 128;
 
 /// Whether microkernels read the right operand where it is: as panels, or as rows whose elements are
 /// contiguous, unless many microkernels would read rows that meet in few sets of the L1 cache.
-fn is_ready<T: Number>(problem: &Problem<T>) -> bool {
+pub(super) fn is_ready<T: Number>(problem: &Problem<T>) -> bool {
     match problem.b {
         Operand::Packed(_) => true,
         Operand::Tiled(_) => false,

@@ -257,6 +257,17 @@ fn few_rows_read_the_other_side_in_place() {
     }
 }
 
+/// Computes the product on the unit; false: it is not for that.
+///
+/// # Safety
+/// As [`dot_f32`], and the unit is available.
+unsafe fn on_unit<T: Number>(isa: InstructionSet, problem: &Problem<T>, scratch: &mut Scratch) -> bool {
+    let Some(way) = amx::Way::of(isa, problem) else { return false };
+    // SAFETY: the same contract.
+    unsafe { amx::product(isa, way, problem, scratch) };
+    true
+}
+
 /// Whether a test of the matrix unit has one.
 fn has_unit() -> bool {
     let has = has_matrix_unit(InstructionSet::Avx512);
@@ -288,7 +299,7 @@ macro_rules! unit_claims {
                             let scratch = &mut Scratch::new();
                             let problem = Problem { m, n, k, a: a.strided(), b: Operand::Strided(b.strided()), c, ldc, accumulate };
                             // SAFETY: the operands have these sizes, the unit is available.
-                            unsafe { assert!(amx::product::<$C>(isa, &problem, scratch), "the unit refuses {what}") };
+                            unsafe { assert!(on_unit::<$C>(isa, &problem, scratch), "the unit refuses {what}") };
                         });
                         // SAFETY: as above.
                         let packed = unsafe { Packed::pack(isa, b.strided(), &[], n, k, m, share) };
@@ -339,7 +350,7 @@ fn sums_of_three_parts_are_as_good_as_those_of_f32() {
         // SAFETY: the operands have these sizes, the unit is available.
         unsafe {
             if by_unit {
-                assert!(amx::product(isa, &problem, scratch));
+                assert!(on_unit(isa, &problem, scratch));
             } else {
                 blocks(isa, &problem, scratch);
             }
@@ -413,7 +424,7 @@ fn few_rows_of<
                 let problem = Problem { m, n, k, a: a.strided(), b, c, ldc, accumulate };
                 // SAFETY: the operands have these sizes, the unit is available.
                 unsafe {
-                    if !amx::product::<C>(isa, &problem, scratch) {
+                    if !on_unit::<C>(isa, &problem, scratch) {
                         assert!(!is_for_unit, "the unit refuses {what}");
                         blocks(isa, &problem, scratch);
                     }

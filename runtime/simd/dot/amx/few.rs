@@ -8,15 +8,9 @@ use super::super::product::{Problem, blocks};
 use super::super::{Operand, Scratch, Strided};
 use super::kernels::{Unit, multiply_lines};
 use super::tiles::{lay_out, turned};
-use super::{Form, LINE, LINES, Task, Which};
-use crate::element::Kind;
+use super::{Form, LINE, LINES, STRIPS, Task, Which};
 use crate::simd::InstructionSet;
 
-/// Strips of lines that are multiplied at once: as many lines as the processor follows on its own. Asking for them by
-/// instructions would fill the buffers that the loads need.
-const STRIPS: usize = 2;
-/// Floats of so few rows cost vectors no more time than memory takes.
-const FEWEST: usize = 5;
 /// Contracted elements at once: the rows, in three parts, stay in the second-level cache.
 const DEPTH: usize = 4096;
 
@@ -36,26 +30,18 @@ pub(super) struct Lines {
 /// What the instructions of [`multiply_lines`] write: 16 rows of sums for each line.
 type Sums<T> = [[[T; LINES]; LINES]; STRIPS];
 
-/// Computes the product if it is one; false: nothing has been done.
+/// Computes the product.
 ///
 /// # Safety
-/// As [`dot_f32`](super::super::dot_f32); there is a unit.
+/// As [`product`](super::product), where the way is [`Way::Few`](super::Way).
 pub(super) unsafe fn few_rows<T: Number>(
     isa: InstructionSet,
+    (rows, lines): (Form, Form),
     problem: &Problem<T>,
     scratch: &mut Scratch,
-) -> bool {
+) {
     let Problem { m, n, k, a, b, .. } = *problem;
-    let Operand::Strided(b) = b else { return false };
-    let (Some(rows), Some(lines)) = (Form::of::<T>(a.kind), Form::of::<T>(b.kind)) else { return false };
-    let gains = match lines {
-        Form::Halves(_) => b.kind == Kind::Bf16 && m >= FEWEST,
-        Form::Bytes { .. } => true,
-    };
-    let is_whole = k.is_multiple_of(lines.depth()) && b.contracted == 1 && b.free > 0;
-    if m > LINES || n < STRIPS * LINES || !gains || !is_whole {
-        return false;
-    }
+    let Operand::Strided(b) = b else { return };
     let unit = Unit::enter();
     let memory = scratch.room::<u8>(rows.strip(DEPTH.min(k)));
     let spare = &mut Scratch::new();
@@ -91,7 +77,6 @@ pub(super) unsafe fn few_rows<T: Number>(
             }
         }
     }
-    true
 }
 
 /// False where a sum is no number: then nothing has been written. An infinity may have met the part of another number

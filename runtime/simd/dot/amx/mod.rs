@@ -45,6 +45,12 @@ const ROWS: usize = 64;
 /// Tiles along the contracted axis, times parts: what is laid out at once stays in the second-level cache.
 const STEPS: usize = 48;
 
+/// Strips of lines that are multiplied at once: as many lines as the processor follows on its own. Asking for them by
+/// instructions would fill the buffers that the loads need.
+const STRIPS: usize = 2;
+/// Floats of fewer rows cost vectors no more time than memory takes.
+const FEWEST: usize = 5;
+
 /// How elements of an operand lie in tiles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
@@ -59,7 +65,7 @@ pub(super) enum Form {
 
 impl Form {
     /// Of elements of this kind, for sums of `T`.
-    fn of<T: Number>(kind: Kind) -> Option<Form> {
+    pub(super) fn of<T: Number>(kind: Kind) -> Option<Form> {
         let (floats, integers) = (T::is_plain(Kind::F32), T::is_plain(Kind::I32));
         match kind {
             Kind::F32 if floats => Some(Form::Halves(3)),
@@ -84,7 +90,7 @@ impl Form {
         }
     }
 
-    fn parts(self) -> usize {
+    pub(super) fn parts(self) -> usize {
         match self {
             Form::Halves(parts) => parts,
             Form::Bytes { .. } => 1,
@@ -206,27 +212,115 @@ fn pays(form: Form, m: usize, n: usize, k: usize, packed: bool) -> bool {
     k >= 16 && m > 12 && n > 12 && lines.saturating_mul(n) >= least * (lines.saturating_add(n))
 }
 
-/// Computes the product if it gains from the matrix unit; false: nothing has been done.
+/// How a product is computed on the unit.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Way {
+    /// Few rows, with lines that are read where they are.
+    Few(Form, Form),
+    /// Both sides in tiles.
+    Tiles(Form, Form),
+}
+
+impl Way {
+    /// None: vectors are as fast, or there is no unit.
+    pub(super) fn of<T: Number>(isa: InstructionSet, problem: &Problem<T>) -> Option<Way> {
+        if !Unit::is_available(isa) {
+            return None;
+        }
+        let (left, right) = (Form::of::<T>(problem.a.kind)?, right_form::<T>(problem.b)?);
+        if is_few(problem, right) {
+            return Some(Way::Few(left, right));
+        }
+        let gains = pays(right, problem.m, problem.n, problem.k, false);
+        (gains || !matches!(problem.b, Operand::Strided(_))).then_some(Way::Tiles(left, right))
+    }
+
+    /// The forms of both sides.
+    pub(super) fn forms(self) -> (Form, Form) {
+        match self {
+            Way::Few(left, right) | Way::Tiles(left, right) => (left, right),
+        }
+    }
+}
+
+/// Products of parts that one product of elements takes: of parts `i` and `j` those with `i + j ≤ 2`.
+pub(super) fn products(left: Form, right: Form) -> usize {
+    (0..left.parts()).map(|i| right.parts().min(3 - i.min(3))).sum()
+}
+
+/// Multiplies zeros, as bf16, that stay in the first-level cache, so many thousand times: how many multiply-adds that
+/// was. 0 without a unit.
+pub(super) fn exercise(isa: InstructionSet, rounds: usize) -> f64 {
+    /// Steps of one call; two operands of two strips each.
+    const LONG: usize = 4;
+    if !Unit::is_available(isa) {
+        return 0.0;
+    }
+    let unit = Unit::enter();
+    let scratch = &mut Scratch::new();
+    let operands = scratch.room::<u8>((4 * LONG + 1) * TILE);
+    // SAFETY: so many bytes are writable.
+    unsafe { operands.write_bytes(0, (4 * LONG + 1) * TILE) };
+    let strip = |at: usize| operands.wrapping_add(at * LONG * TILE).cast_const();
+    let mut sums = [0.0f32; 4 * LINES * LINES];
+    let block = Block {
+        a: [strip(0), strip(1)],
+        a_row: LINE,
+        a_step: TILE,
+        b: [strip(2), strip(3)],
+        steps: LONG,
+        soon: operands,
+        c: sums.as_mut_ptr(),
+        ldc: 2 * LINES,
+        accumulate: false,
+    };
+    for _ in 0..1000 * rounds {
+        // SAFETY: two strips of rows, two of columns, `LONG` steps long; 32 × 32 sums.
+        unsafe { multiply::<f32>(&unit, (Form::Halves(1), Form::Halves(1)), &block) };
+    }
+    let of_step = 2 * LINES * 2 * LINES * Form::Halves(1).depth();
+    (1000 * rounds * LONG * of_step) as f64
+}
+
+/// Whether few rows meet lines that can be read where they are.
+fn is_few<T>(problem: &Problem<T>, lines: Form) -> bool {
+    let Operand::Strided(b) = problem.b else { return false };
+    let gains = match lines {
+        Form::Halves(_) => b.kind == Kind::Bf16 && problem.m >= FEWEST,
+        Form::Bytes { .. } => true,
+    };
+    let is_whole = problem.k.is_multiple_of(lines.depth()) && b.contracted == 1 && b.free > 0;
+    problem.m <= LINES && problem.n >= STRIPS * LINES && gains && is_whole
+}
+
+/// Computes the product.
 ///
 /// # Safety
-/// As [`dot_f32`](super::dot_f32).
+/// As [`dot_f32`](super::dot_f32); `way` is this problem's.
 pub(super) unsafe fn product<T: Number>(
     isa: InstructionSet,
+    way: Way,
     problem: &Problem<T>,
     scratch: &mut Scratch,
-) -> bool {
-    let Problem { m, n, k, a, b, .. } = *problem;
-    if !Unit::is_available(isa) {
-        return false;
-    }
+) {
     // SAFETY: the same contract.
-    if unsafe { few_rows(isa, problem, scratch) } {
-        return true;
+    unsafe {
+        match way {
+            Way::Few(rows, lines) => few_rows(isa, (rows, lines), problem, scratch),
+            Way::Tiles(left, right) => in_tiles(isa, (left, right), problem, scratch),
+        }
     }
-    let (Some(left), Some(right)) = (Form::of::<T>(a.kind), right_form::<T>(b)) else { return false };
-    if matches!(b, Operand::Strided(_)) && !pays(right, m, n, k, false) {
-        return false;
-    }
+}
+
+/// # Safety
+/// As [`product`], where the way is [`Way::Tiles`].
+unsafe fn in_tiles<T: Number>(
+    isa: InstructionSet,
+    (left, right): (Form, Form),
+    problem: &Problem<T>,
+    scratch: &mut Scratch,
+) {
+    let Problem { m, n, k, a, b, .. } = *problem;
     let unit = Unit::enter();
     // Steps of one side are steps of the other.
     let steps = (STEPS / left.parts().max(right.parts())).max(1);
@@ -266,7 +360,6 @@ pub(super) unsafe fn product<T: Number>(
             }
         }
     }
-    true
 }
 
 fn right_form<T: Number>(b: Operand) -> Option<Form> {

@@ -30,6 +30,4 @@ pub(super) unsafe fn multiply<T>(_: &Unit, _: (Form, Form), _: &Block<T>) {}
 
 /// # Safety
 /// Never called.
-pub(super) unsafe fn few_rows<T>(_: InstructionSet, _: &Problem<T>, _: &mut Scratch) -> bool {
-    false
-}
+pub(super) unsafe fn few_rows<T>(_: InstructionSet, _: (Form, Form), _: &Problem<T>, _: &mut Scratch) {}
