@@ -10,6 +10,7 @@ pub(crate) mod explain;
 mod f8;
 pub(crate) mod gpu;
 pub(crate) mod launch;
+mod pages;
 pub mod prelude;
 #[doc(hidden)]
 pub mod private;

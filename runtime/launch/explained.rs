@@ -87,6 +87,8 @@ impl Launch<'_> {
             let description = describe(self.isa, &described);
             let times = self.times(&product.space);
             let rate = match description.unit_parts {
+                // Four bytes share a lane.
+                0 if description.of_bytes => 4.0 * vectors,
                 0 => vectors * 4.0 / kind_of_sums(product.sums).size() as f64,
                 parts => {
                     let halves = machine::unit(self.isa, threads);

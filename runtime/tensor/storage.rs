@@ -12,10 +12,9 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use memmap2::MmapMut;
-
 use crate::device::gpu::{Gpu, Memory};
 use crate::error::TensorError;
+use crate::pages::Pages;
 
 /// Every allocation starts on a cache line, which is also the widest vector.
 pub(crate) const ALIGNMENT: usize = 64;
@@ -34,8 +33,8 @@ enum Owner {
     /// Allocated with this layout from this address on, which is at most `ALIGNMENT` before `base`.
     /// Nothing is allocated for size 0.
     Heap(NonNull<u8>, Layout),
-    /// Pages of their own; `base` is in them.
-    Pages(#[expect(dead_code, reason = "held for its Drop")] MmapMut),
+    /// Pages of their own; `base` is their first byte.
+    Pages(#[expect(dead_code, reason = "held for its Drop")] Pages),
     /// Lent for reading, and kept alive.
     Lent(#[expect(dead_code, reason = "held for its Drop")] Arc<dyn Any + Send + Sync>),
     /// A GPU's, from `base` on, which the host must not follow.
@@ -57,9 +56,9 @@ impl Storage {
     /// cost nothing until they are touched, where for an aligned request it writes them.
     pub(crate) fn zeroed(bytes: usize) -> Option<Storage> {
         if bytes >= LARGE
-            && let Some(storage) = Storage::on_huge_pages(bytes)
+            && let Some(pages) = Pages::new(bytes)
         {
-            return Some(storage);
+            return Some(Storage { base: pages.base(), lock: AtomicU32::new(0), owner: Owner::Pages(pages) });
         }
         let room = if bytes == 0 { 0 } else { bytes.checked_add(ALIGNMENT)? };
         let layout = Layout::from_size_align(room, 16).ok()?;
@@ -73,25 +72,6 @@ impl Storage {
         // SAFETY: at most ALIGNMENT - 1 further, which the allocation has room for; 0 if there is none.
         let base = unsafe { raw.add(raw.as_ptr().addr().wrapping_neg() % ALIGNMENT) };
         Some(Storage { base, lock: AtomicU32::new(0), owner: Owner::Heap(raw, layout) })
-    }
-
-    /// Zeroed memory from the system itself, on pages of 2 MiB where it has them: a large tensor on small pages
-    /// makes the processor look up addresses as often as it computes. `None` where there is no such memory.
-    #[cfg(all(target_os = "linux", not(miri)))]
-    fn on_huge_pages(bytes: usize) -> Option<Storage> {
-        const PAGE: usize = 2 << 20;
-        let mut pages = MmapMut::map_anon(bytes.checked_add(PAGE)?).ok()?;
-        // A hint: small pages do as well, but slower.
-        let _ = pages.advise(memmap2::Advice::HugePage);
-        let first = NonNull::new(pages.as_mut_ptr())?;
-        // SAFETY: less than PAGE further, which the mapping has room for.
-        let base = unsafe { first.add(first.addr().get().wrapping_neg() % PAGE) };
-        Some(Storage { base, lock: AtomicU32::new(0), owner: Owner::Pages(pages) })
-    }
-
-    #[cfg(not(all(target_os = "linux", not(miri))))]
-    fn on_huge_pages(_: usize) -> Option<Storage> {
-        None
     }
 
     /// Memory of someone else, for reading only.

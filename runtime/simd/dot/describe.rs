@@ -14,7 +14,7 @@ pub(crate) struct Description {
     pub(crate) words: String,
     /// How many instructions of a matrix unit one multiply-add is a part of; 0: vectors do it.
     pub(crate) unit_parts: usize,
-    /// Whether that unit multiplies bytes.
+    /// Whether bytes are multiplied, several at once.
     pub(crate) of_bytes: bool,
 }
 
@@ -68,6 +68,19 @@ fn of<T: Number>(isa: InstructionSet, product: &Described) -> Description {
         Way::Nothing => vectors("nothing to multiply".to_owned()),
         Way::Unit(way) => {
             let (left, right) = way.forms();
+            if !super::has_matrix_unit(isa) {
+                let shape = match way {
+                    amx::Way::Few(..) => {
+                        "inner products of all rows with contiguous lines, in place".to_owned()
+                    }
+                    amx::Way::Tiles(..) => {
+                        let place = if packed { once } else { ", right operand laid out by each program" };
+                        format!("microkernel of 8 x 48 sums (3 registers of 16 lanes){place}")
+                    }
+                };
+                let words = format!("{shape}, four bytes a lane (AVX-512 VNNI)");
+                return Description { words, unit_parts: 0, of_bytes: true };
+            }
             let shape = match way {
                 amx::Way::Few(..) => "16 lines of the right operand, in place, by all rows",
                 amx::Way::Tiles(..) => "32 x 32 sums in tiles",

@@ -92,6 +92,9 @@ pub(super) fn stored<T: Number>(kind: Kind) -> Option<Stored> {
     }
 }
 
+/// How many rows ahead elements are asked for: of short rows that are far apart the processor follows none.
+const AHEAD: usize = 16;
+
 /// # Safety
 /// As [`Layout`]: the task's elements are readable, and writable; the register's features are there.
 #[inline(always)]
@@ -100,10 +103,12 @@ pub(super) unsafe fn copy<R: Widening>(task: &Task) {
     for r in 0..task.rows {
         let from = task.from.wrapping_offset(r as isize * task.stride * size as isize);
         let to = task.to.wrapping_add(r * task.ld);
+        let ahead = (AHEAD as isize * task.stride).wrapping_mul(size as isize);
         let mut c = 0;
         // SAFETY: `c + LANES <= columns`, then the rest of the row.
         unsafe {
             while c + R::LANES <= task.columns {
+                R::prefetch(from.wrapping_add(c * size).wrapping_offset(ahead).cast());
                 R::widen(task.stored, from.add(c * size)).store(to.add(c));
                 c += R::LANES;
             }

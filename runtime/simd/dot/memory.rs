@@ -1,16 +1,21 @@
 //! Memory aligned to cache lines: scratch memory of a thread, and a free list for packed operands.
 
+use crate::pages::Pages;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 use std::sync::{Mutex, PoisonError};
 
 const ALIGNMENT: usize = 64;
+/// Bytes from which on a buffer is on large pages of its own.
+const LARGE: usize = 1 << 20;
 
 /// Uninitialised bytes.
 #[derive(Debug)]
 pub(super) struct Buffer {
     base: NonNull<u8>,
     bytes: usize,
+    /// Where `base` is in pages of its own.
+    pages: Option<Pages>,
 }
 
 // SAFETY: it owns its memory and hands out only a raw pointer.
@@ -26,12 +31,17 @@ impl Buffer {
 
     fn new(bytes: usize) -> Buffer {
         if bytes == 0 {
-            return Buffer { base: NonNull::dangling(), bytes };
+            return Buffer { base: NonNull::dangling(), bytes, pages: None };
+        }
+        if bytes >= LARGE
+            && let Some(pages) = Pages::new(bytes)
+        {
+            return Buffer { base: pages.base(), bytes, pages: Some(pages) };
         }
         let layout = Buffer::layout(bytes);
         // SAFETY: not 0 bytes.
         let base = NonNull::new(unsafe { alloc(layout) }).unwrap_or_else(|| handle_alloc_error(layout));
-        Buffer { base, bytes }
+        Buffer { base, bytes, pages: None }
     }
 
     pub(super) fn pointer(&self) -> *mut u8 {
@@ -41,7 +51,7 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        if self.bytes > 0 {
+        if self.bytes > 0 && self.pages.is_none() {
             // SAFETY: allocated with this layout.
             unsafe { dealloc(self.base.as_ptr(), Buffer::layout(self.bytes)) }
         }

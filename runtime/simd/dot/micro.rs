@@ -31,7 +31,7 @@ fn stay() {
     all(target_arch = "x86_64", not(miri)),
     expect(clippy::pointers_in_nomem_asm_block, reason = "nothing is done with the memory")
 )]
-fn hidden<T>(pointer: *const T) -> *const T {
+pub(super) fn hidden<T>(pointer: *const T) -> *const T {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     {
         let mut pointer = pointer;

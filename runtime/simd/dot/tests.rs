@@ -277,11 +277,20 @@ fn has_unit() -> bool {
     has
 }
 
+/// Whether a test of bytes in tiles has what multiplies them.
+fn multiplies_bytes() -> bool {
+    let has = amx::multiplies(InstructionSet::Avx512, amx::Form::Bytes { signed: true });
+    if !has {
+        println!("skipped: this processor has no instruction for products of bytes");
+    }
+    has
+}
+
 macro_rules! unit_claims {
-    ($($claim:ident: $dot:ident, $C:ty, [$($A:ty, $B:ty);*];)*) => {$(
+    ($($claim:ident if $has:ident: $dot:ident, $C:ty, [$($A:ty, $B:ty);*];)*) => {$(
         #[test]
         fn $claim() {
-            if !has_unit() {
+            if !$has() {
                 return;
             }
             let (isa, random) = (InstructionSet::Avx512, &mut Random(23));
@@ -315,9 +324,9 @@ macro_rules! unit_claims {
     )*};
 }
 unit_claims! {
-    a_matrix_unit_multiplies_floats_of_every_length: dot_f32, f32,
+    a_matrix_unit_multiplies_floats_of_every_length if has_unit: dot_f32, f32,
         [f32, f32; f32, f16; f32, bf16; f16, f32; f16, f16; f16, f8e4m3; bf16, f32; bf16, f16; bf16, bf16; f8e5m2, f8e4m3];
-    a_matrix_unit_multiplies_bytes_of_either_sign: dot_i32, i32, [i8, i8; i8, u8; u8, i8; u8, u8];
+    tiles_of_bytes_of_either_sign_are_multiplied if multiplies_bytes: dot_i32, i32, [i8, i8; i8, u8; u8, i8; u8, u8];
 }
 
 /// Reals in f32 whose products need all of their digits.
@@ -443,10 +452,60 @@ fn few_rows_go_to_a_matrix_unit() {
     few_rows_of::<f16, bf16, f32>();
     few_rows_of::<bf16, bf16, f32>();
     few_rows_of::<f8e4m3, bf16, f32>();
+}
+
+#[test]
+fn few_rows_of_bytes_meet_lines_in_place() {
+    if !multiplies_bytes() {
+        return;
+    }
     few_rows_of::<i8, i8, i32>();
     few_rows_of::<i8, u8, i32>();
     few_rows_of::<u8, i8, i32>();
     few_rows_of::<u8, u8, i32>();
+}
+
+/// Bytes at the ends of their range, rows and lines that end anywhere, rows whose elements are apart.
+#[test]
+fn bytes_of_every_length_sum_to_the_last_bit() {
+    let random = &mut Random(31);
+    for isa in sets() {
+        for (m, n, k) in
+            [(1, 1, 1), (1, 9, 63), (3, 50, 65), (4, 7, 200), (5, 33, 129), (12, 30, 77), (13, 64, 100)]
+        {
+            for far in [1, 3] {
+                let left = (far * k as isize, far);
+                let a = Side::<i8>::with(random, (m, k), left);
+                let b = Side::<i8>::with(random, (n, k), (k as isize, 1));
+                check::<i32>(
+                    (m, n, k),
+                    random,
+                    |i, p| a.lane(i, p),
+                    |j, p| b.lane(j, p),
+                    "bytes",
+                    |c, ldc, accumulate| {
+                        let b = Operand::Strided(b.strided());
+                        // SAFETY: the operands have these sizes; `sets` are those that the processor has.
+                        unsafe {
+                            dot_i32(isa, m, n, k, a.strided(), b, c, ldc, accumulate, &mut Scratch::new())
+                        };
+                    },
+                );
+            }
+        }
+        for (x, y) in [(i8::MIN, i8::MIN), (i8::MIN, i8::MAX), (i8::MAX, i8::MAX)] {
+            for (m, n, k) in [(2, 40, 300), (40, 70, 300)] {
+                let (a, b, mut c) = (vec![x; m * k], vec![y; n * k], vec![0; m * n]);
+                let (a, b) =
+                    (Strided::new(a.as_ptr(), k as isize, 1), Strided::new(b.as_ptr(), k as isize, 1));
+                let (b, scratch) = (Operand::Strided(b), &mut Scratch::new());
+                // SAFETY: as above.
+                unsafe { dot_i32(isa, m, n, k, a, b, c.as_mut_ptr(), n, false, scratch) };
+                let sum = i32::from(x) * i32::from(y) * k as i32;
+                assert!(c.iter().all(|found| *found == sum), "{isa:?} {x} {y} {m} {n} {k}");
+            }
+        }
+    }
 }
 
 /// An infinity of the lines meets parts that are 0.

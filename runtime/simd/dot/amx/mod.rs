@@ -17,6 +17,8 @@ mod kernels;
 mod none;
 #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
 mod tiles;
+#[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
+mod vnni;
 
 use super::kernels::Number;
 use super::product::{Problem, blocks};
@@ -28,7 +30,7 @@ use few::few_rows;
 #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
 use kernels::{Unit, multiply};
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux", not(miri))))]
-use none::{Unit, few_rows, lay_out, multiply};
+use none::{Unit, few_rows, lay_out, multiply, vnni};
 #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
 use tiles::lay_out;
 
@@ -172,7 +174,7 @@ pub(super) fn form_of_packed(
     k: usize,
 ) -> Option<Form> {
     let form = Form::of::<f32>(kind).or_else(|| Form::of::<i32>(kind))?;
-    (Unit::is_available(isa) && pays(form, rows, n, k, true) && !is_split_again(form, n, k)).then_some(form)
+    (multiplies(isa, form) && pays(form, rows, n, k, true) && !is_split_again(form, n, k)).then_some(form)
 }
 
 /// Whether each block of rows of a product splits the right operand anew, which is then not packed.
@@ -212,7 +214,12 @@ fn pays(form: Form, m: usize, n: usize, k: usize, packed: bool) -> bool {
     k >= 16 && m > 12 && n > 12 && lines.saturating_mul(n) >= least * (lines.saturating_add(n))
 }
 
-/// How a product is computed on the unit.
+/// Whether operands in tiles of this form are multiplied: by a unit, bytes by vectors too.
+pub(super) fn multiplies(isa: InstructionSet, form: Form) -> bool {
+    Unit::is_available(isa) || (matches!(form, Form::Bytes { .. }) && vnni::is_available(isa))
+}
+
+/// How a product of operands in tiles is computed.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Way {
     /// Few rows, with lines that are read where they are.
@@ -224,11 +231,12 @@ pub(super) enum Way {
 impl Way {
     /// None: vectors are as fast, or there is no unit.
     pub(super) fn of<T: Number>(isa: InstructionSet, problem: &Problem<T>) -> Option<Way> {
-        if !Unit::is_available(isa) {
+        let (left, right) = (Form::of::<T>(problem.a.kind)?, right_form::<T>(problem.b)?);
+        if !multiplies(isa, right) {
             return None;
         }
-        let (left, right) = (Form::of::<T>(problem.a.kind)?, right_form::<T>(problem.b)?);
-        if is_few(problem, right) {
+        let few = if Unit::is_available(isa) { is_few(problem, right) } else { vnni::is_few(problem) };
+        if few {
             return Some(Way::Few(left, right));
         }
         let gains = pays(right, problem.m, problem.n, problem.k, false);
@@ -306,7 +314,10 @@ pub(super) unsafe fn product<T: Number>(
     // SAFETY: the same contract.
     unsafe {
         match way {
-            Way::Few(rows, lines) => few_rows(isa, (rows, lines), problem, scratch),
+            Way::Few(rows, lines) if Unit::is_available(isa) => {
+                few_rows(isa, (rows, lines), problem, scratch)
+            }
+            Way::Few(rows, lines) => vnni::few_rows((rows, lines), problem, scratch),
             Way::Tiles(left, right) => in_tiles(isa, (left, right), problem, scratch),
         }
     }
@@ -321,9 +332,12 @@ unsafe fn in_tiles<T: Number>(
     scratch: &mut Scratch,
 ) {
     let Problem { m, n, k, a, b, .. } = *problem;
-    let unit = Unit::enter();
+    let unit = Unit::is_available(isa).then(Unit::enter);
     // Steps of one side are steps of the other.
-    let steps = (STEPS / left.parts().max(right.parts())).max(1);
+    let steps = match unit {
+        Some(_) => (STEPS / left.parts().max(right.parts())).max(1),
+        None => vnni::STEPS,
+    };
     let depth = steps * left.depth();
     let left_bytes = ROWS.min(m).div_ceil(LINES) * left.strip(depth.min(k));
     let right_bytes = COLUMNS.min(n).div_ceil(LINES) * right.strip(depth.min(k));
@@ -352,8 +366,11 @@ unsafe fn in_tiles<T: Number>(
                 // SAFETY: a part of the product; the tiles hold its operands, which nobody else writes.
                 unsafe {
                     let rows = left_tiles(&part, (left, right), memory);
-                    match (&tiles, rows) {
-                        (Some(tiles), Some(rows)) => block(&part, (left, right), &rows, tiles, &unit),
+                    match (&tiles, rows, &unit) {
+                        (Some(tiles), Some(rows), Some(unit)) => {
+                            block(&part, (left, right), &rows, tiles, unit);
+                        }
+                        (Some(tiles), Some(rows), None) => vnni::block(&part, (left, right), &rows, tiles),
                         _ => blocks(isa, &part, spare),
                     }
                 }
