@@ -1,6 +1,6 @@
 //! Products with AVX2: 6 rows by 2 registers.
 
-use super::inner::{Inner, Outer, inner, inner_table, outer, outer_table};
+use super::inner::{ALONE_STEP, Inner, Outer, inner, inner_table, outer, outer_table};
 use super::kernels::{Few, Kernels};
 use super::layout::{self, Layout, Task};
 use super::micro::{Tile, micro as body, micro_table};
@@ -178,9 +178,11 @@ with_avx2! {
         // SAFETY: the same contract.
         unsafe { inner::<R, S, M, J>(task) }
     }
-    unsafe fn outer_of<R: Widening, const S: usize, const M: usize, const P: usize>(task: &Outer) {
+    unsafe fn outer_of<R: Widening, const S: usize, const M: usize, const P: usize, const V: usize, const ASKS: bool>(
+        task: &Outer,
+    ) {
         // SAFETY: the same contract.
-        unsafe { outer::<R, S, M, P>(task) }
+        unsafe { outer::<R, S, M, P, V, ASKS>(task) }
     }
     unsafe fn copy(task: &Task) {
         // SAFETY: the same contract.
@@ -194,8 +196,9 @@ with_avx2! {
 
 static LAYOUT: Layout = Layout { copy, transpose };
 static FEW: Few = Few {
-    inner: inner_table!(inner_of, F32x8: 1: 4, 2: 4, 3: 3, 4: 2, 5: 2, 6: 2, 7: 1, 8: 1, 9: 1, 10: 1, 11: 1, 12: 1),
+    inner: inner_table!(inner_of, F32x8: 1: 4 4, 2: 4, 3: 3, 4: 2, 5: 2, 6: 2, 7: 1, 8: 1, 9: 1, 10: 1, 11: 1, 12: 1),
     outer: outer_table!(outer_of, F32x8),
+    alone: outer_of::<F32x8, 0, 1, ALONE_STEP, 2, false>,
 };
 
 macro_rules! tables {

@@ -1,6 +1,6 @@
 //! Products with AVX-512: 9 rows by 3 registers, or 12 by 2.
 
-use super::inner::{Inner, Outer, inner, inner_table, outer, outer_table};
+use super::inner::{ALONE_STEP, Inner, Outer, inner, inner_table, outer, outer_table};
 use super::kernels::{Few, Kernels};
 use super::layout::{self, Layout, Task};
 use super::micro::{Tile, micro as body, micro_table};
@@ -111,6 +111,7 @@ impl Widening for F32x16 {
             }
         };
         sum(self: Self) -> f32 = _mm512_reduce_add_ps(self.0);
+        sums(lines: &[Self; 16]) -> [f32; 16] = sums(lines);
         store_transposed(lines: &[Self; 16], to: *mut f32, ld: usize, rows: usize, columns: usize) -> () = {
             let block = transposed(lines);
             if (rows, columns) == (16, 16) {
@@ -124,6 +125,31 @@ impl Widening for F32x16 {
                 }
             }
         };
+    }
+}
+
+/// The sum of the lanes of each: lines are exchanged with lanes as in [`transposed`], and added on the way.
+#[inline(always)]
+unsafe fn sums(lines: &[F32x16; 16]) -> [f32; 16] {
+    // SAFETY: the caller has the features.
+    unsafe {
+        let mut fours = [_mm512_setzero_ps(); 4];
+        for (group, four) in fours.iter_mut().enumerate() {
+            let [a, b, c, d] = [0, 1, 2, 3].map(|i| lines[4 * group + i].0);
+            let ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+            let cd = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+            let (ab, cd) = (_mm512_castps_pd(ab), _mm512_castps_pd(cd));
+            let (low, high) = (_mm512_unpacklo_pd(ab, cd), _mm512_unpackhi_pd(ab, cd));
+            *four = _mm512_add_ps(_mm512_castpd_ps(low), _mm512_castpd_ps(high));
+        }
+        // One by one: a closure would not have the instructions.
+        let [a, b, c, d] = fours;
+        let ab = _mm512_add_ps(_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xDD>(a, b));
+        let cd = _mm512_add_ps(_mm512_shuffle_f32x4::<0x88>(c, d), _mm512_shuffle_f32x4::<0xDD>(c, d));
+        let all = _mm512_add_ps(_mm512_shuffle_f32x4::<0x88>(ab, cd), _mm512_shuffle_f32x4::<0xDD>(ab, cd));
+        let mut sums = [0.0; 16];
+        _mm512_storeu_ps(sums.as_mut_ptr(), all);
+        sums
     }
 }
 
@@ -168,9 +194,11 @@ with_avx512! {
         // SAFETY: the same contract.
         unsafe { inner::<R, S, M, J>(task) }
     }
-    unsafe fn outer_of<R: Widening, const S: usize, const M: usize, const P: usize>(task: &Outer) {
+    unsafe fn outer_of<R: Widening, const S: usize, const M: usize, const P: usize, const V: usize, const ASKS: bool>(
+        task: &Outer,
+    ) {
         // SAFETY: the same contract.
-        unsafe { outer::<R, S, M, P>(task) }
+        unsafe { outer::<R, S, M, P, V, ASKS>(task) }
     }
     unsafe fn copy(task: &Task) {
         // SAFETY: the same contract.
@@ -184,8 +212,9 @@ with_avx512! {
 
 static LAYOUT: Layout = Layout { copy, transpose };
 static FEW: Few = Few {
-    inner: inner_table!(inner_of, F32x16: 1: 4, 2: 4, 3: 4, 4: 4, 5: 4, 6: 4, 7: 3, 8: 3, 9: 2, 10: 2, 11: 2, 12: 2),
+    inner: inner_table!(inner_of, F32x16: 1: 4 8, 2: 4, 3: 4, 4: 4, 5: 4, 6: 4, 7: 3, 8: 3, 9: 2, 10: 2, 11: 2, 12: 2),
     outer: outer_table!(outer_of, F32x16),
+    alone: outer_of::<F32x16, 0, 1, ALONE_STEP, 2, false>,
 };
 
 macro_rules! tables {

@@ -1,6 +1,5 @@
 //! How a product will be computed, in words and as multiply-adds: for explanations.
 
-use super::inner::OUTER_STEP;
 use super::kernels::Number;
 use super::product::{Problem, Way};
 use super::{Operand, Strided, amx};
@@ -105,7 +104,7 @@ fn of<T: Number>(isa: InstructionSet, product: &Described) -> Description {
             vectors(format!("inner products of {} {what}{several} with contiguous lines, in place", few.rows))
         }
         Way::Outer => {
-            vectors(format!("sums of the right operand's lines, {OUTER_STEP} at a time, in place; rows: {m}"))
+            vectors(format!("sums of the right operand's lines, several at a time, in place; rows: {m}"))
         }
         Way::Blocks => {
             let kernels = T::kernels(isa);

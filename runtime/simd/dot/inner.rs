@@ -5,6 +5,7 @@
 //! (`inner`); where its other axis is, multiples of its lines are added to the rows of the product (`outer`).
 
 use super::register::{Stored, Widening};
+use std::sync::OnceLock;
 
 /// How many rows an inner kernel takes at most.
 pub(super) const INNER_ROWS: usize = 12;
@@ -12,8 +13,18 @@ pub(super) const INNER_ROWS: usize = 12;
 pub(super) const OUTER_ROWS: usize = 8;
 /// How many contracted elements at once.
 pub(super) const OUTER_STEP: usize = 8;
+/// How many of one row of f32, where the processor follows lines.
+pub(super) const ALONE_STEP: usize = 4;
 /// How many contracted elements.
 pub(super) const INNER_DEPTH: usize = 4096;
+/// Floats of so many rows stay in the first-level cache beside the lines.
+const NEAR: usize = 6144;
+
+/// How many contracted elements inner kernels of so many rows get: of many rows as many as stay in the first-level
+/// cache, of few more, as long runs of memory are faster.
+pub(super) fn inner_depth(rows: usize) -> usize {
+    if rows <= 4 { INNER_DEPTH } else { NEAR / rows / 128 * 128 }
+}
 
 /// What an inner kernel works on.
 pub(super) struct Inner {
@@ -27,6 +38,8 @@ pub(super) struct Inner {
     pub(super) b: *const u8,
     /// Elements between the lines.
     pub(super) ldb: isize,
+    /// Whether to ask for what comes next.
+    pub(super) asks: bool,
     /// The product: element `(i, j)` at `i · row + j · column`.
     pub(super) c: *mut f32,
     /// See `c`.
@@ -39,6 +52,8 @@ pub(super) struct Inner {
 
 /// Bytes ahead of a line's elements that are asked for.
 const AHEAD: usize = 1024;
+/// Of lines that are no longer, in bytes, the next ones are asked for instead.
+const SHORT: usize = 4096;
 /// Bytes from lines to the next ones that are asked for instead, if they are no further.
 const NEXT: isize = 8192;
 
@@ -61,7 +76,8 @@ pub(super) unsafe fn inner<R: Widening, const STORED: usize, const M: usize, con
     };
     // The same place of the lines that come next, if that is near.
     let next = (J as isize * stored.size() as isize).saturating_mul(task.ldb);
-    let ahead = if (0..=NEXT).contains(&next) { next } else { AHEAD as isize };
+    let is_short = task.k * stored.size() <= SHORT;
+    let ahead = if is_short || (0..=NEXT).contains(&next) { next } else { AHEAD as isize };
     // SAFETY: promised by the caller: rows, lines and sums are within the task, `p + n <= k`.
     unsafe {
         let mut sums = [[R::zero(); J]; M];
@@ -71,7 +87,9 @@ pub(super) unsafe fn inner<R: Widening, const STORED: usize, const M: usize, con
             // Not by a closure, which would not have the caller's instructions.
             let mut lines = [R::zero(); J];
             for (j, to) in lines.iter_mut().enumerate() {
-                R::prefetch(line(j, p).wrapping_offset(ahead).cast());
+                if task.asks {
+                    R::prefetch(line(j, p).wrapping_offset(ahead).cast());
+                }
                 *to = R::widen(stored, line(j, p));
             }
             for (i, sums) in sums.iter_mut().enumerate() {
@@ -95,10 +113,17 @@ pub(super) unsafe fn inner<R: Widening, const STORED: usize, const M: usize, con
                 }
             }
         }
-        for (i, sums) in sums.into_iter().enumerate() {
-            for (j, sum) in sums.into_iter().enumerate() {
+        // Sixteen registers at once are added up faster than one by one.
+        for first in (0..M * J).step_by(16) {
+            let mut group = [R::zero(); 16];
+            for (at, sum) in group.iter_mut().enumerate().take(M * J - first) {
+                *sum = sums[(first + at) / J][(first + at) % J];
+            }
+            let group = R::sums(&group);
+            for (at, sum) in group.into_iter().enumerate().take(M * J - first) {
+                let (i, j) = ((first + at) / J, (first + at) % J);
                 let to = task.c.add(i * task.row + j * task.column);
-                *to = if task.accumulate { *to + sum.sum() } else { sum.sum() };
+                *to = if task.accumulate { *to + sum } else { sum };
             }
         }
     }
@@ -128,45 +153,110 @@ pub(super) struct Outer {
 /// As [`Micro`](super::micro::Micro).
 pub(super) type OuterKernel = unsafe fn(&Outer);
 
-/// `M` rows by all columns, `P` contracted elements; `STORED` is the index of a [`Stored`].
+/// `M` rows by all columns, `P` contracted elements, `V` registers of columns a turn; `STORED` is the index of a
+/// [`Stored`]. It asks for what comes next if it `ASKS`.
 ///
 /// # Safety
 /// As [`OuterKernel`].
 #[inline(always)]
-pub(super) unsafe fn outer<R: Widening, const STORED: usize, const M: usize, const P: usize>(task: &Outer) {
-    let stored = Stored::from_index(STORED);
-    // SAFETY: promised by the caller: rows, columns and lines are within the task.
+pub(super) unsafe fn outer<
+    R: Widening,
+    const STORED: usize,
+    const M: usize,
+    const P: usize,
+    const V: usize,
+    const ASKS: bool,
+>(
+    task: &Outer,
+) {
+    // SAFETY: the same contract; the columns below `n`.
     unsafe {
         let mut j = 0;
+        while j + V * R::LANES <= task.n {
+            outer_turn::<R, STORED, M, P, V, ASKS>(task, j, R::LANES);
+            j += V * R::LANES;
+        }
         while j < task.n {
-            let left = R::LANES.min(task.n - j);
-            let mask = R::mask(left);
-            let mut lines = [R::zero(); P];
-            for (p, line) in lines.iter_mut().enumerate() {
-                let elements = p as isize * task.ldb + j as isize;
-                let from = task.b.wrapping_offset(elements * stored.size() as isize);
-                R::prefetch(from.wrapping_add(AHEAD).cast());
-                *line = if left == R::LANES {
-                    R::widen(stored, from)
-                } else {
-                    R::widen_first(stored, from, left)
-                };
-            }
-            for i in 0..M {
-                let to = task.c.add(i * task.ldc + j);
-                let mut sum = if left == R::LANES { R::load(to) } else { R::load_first(to, mask) };
-                for (p, line) in lines.into_iter().enumerate() {
-                    sum = R::splat(*task.a.add(i * task.lda + p)).mul_add(line, sum);
-                }
-                if left == R::LANES {
-                    sum.store(to);
-                } else {
-                    sum.store_first(to, mask);
-                }
-            }
+            outer_turn::<R, STORED, M, P, 1, ASKS>(task, j, R::LANES.min(task.n - j));
             j += R::LANES;
         }
     }
+}
+
+/// `V` registers of columns from `j` on, the last one with `last` columns.
+///
+/// # Safety
+/// As [`OuterKernel`], of these columns.
+#[inline(always)]
+unsafe fn outer_turn<
+    R: Widening,
+    const STORED: usize,
+    const M: usize,
+    const P: usize,
+    const V: usize,
+    const ASKS: bool,
+>(
+    task: &Outer,
+    j: usize,
+    last: usize,
+) {
+    let stored = Stored::from_index(STORED);
+    // SAFETY: promised by the caller: rows, columns and lines are within the task.
+    unsafe {
+        let mask = R::mask(last);
+        let is_whole = |v: usize| v + 1 < V || last == R::LANES;
+        let mut lines = [[R::zero(); V]; P];
+        for (p, line) in lines.iter_mut().enumerate() {
+            for (v, line) in line.iter_mut().enumerate() {
+                let elements = p as isize * task.ldb + (j + v * R::LANES) as isize;
+                let from = task.b.wrapping_offset(elements * stored.size() as isize);
+                if ASKS {
+                    R::prefetch(from.wrapping_add(AHEAD).cast());
+                }
+                *line = if is_whole(v) { R::widen(stored, from) } else { R::widen_first(stored, from, last) };
+            }
+        }
+        for i in 0..M {
+            let to = task.c.add(i * task.ldc + j);
+            let mut sums = [R::zero(); V];
+            for (v, sum) in sums.iter_mut().enumerate() {
+                let to = to.add(v * R::LANES);
+                *sum = if is_whole(v) { R::load(to) } else { R::load_first(to, mask) };
+            }
+            for (p, line) in lines.into_iter().enumerate() {
+                let x = R::splat(*task.a.add(i * task.lda + p));
+                for (sum, line) in sums.iter_mut().zip(line) {
+                    *sum = x.mul_add(line, *sum);
+                }
+            }
+            for (v, sum) in sums.into_iter().enumerate() {
+                let to = to.add(v * R::LANES);
+                if is_whole(v) {
+                    sum.store(to)
+                } else {
+                    sum.store_first(to, mask)
+                };
+            }
+        }
+    }
+}
+
+/// Whether the processor follows some lines of f32 by itself, and only loses by being asked for what comes next: AMD's,
+/// as measured on one of family 26. Intel's of the fourth generation of Xeons does not.
+pub(super) fn follows_lines() -> bool {
+    static IS_AMD: OnceLock<bool> = OnceLock::new();
+    *IS_AMD.get_or_init(is_amd)
+}
+
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+fn is_amd() -> bool {
+    let vendor = std::arch::x86_64::__cpuid(0);
+    [vendor.ebx, vendor.edx, vendor.ecx] == [*b"Auth", *b"enti", *b"cAMD"].map(u32::from_le_bytes)
+}
+
+#[cfg(not(all(target_arch = "x86_64", not(miri))))]
+fn is_amd() -> bool {
+    false
 }
 
 /// The inner kernels for a number of rows: how many lines at once, and those for one and for so many.
@@ -176,15 +266,16 @@ pub(super) struct InnerKernels {
     pub(super) several: InnerKernel,
 }
 
-/// For each stored type and number of rows; `M: J` are rows and lines, as many as registers have room for.
+/// For each stored type and number of rows; `M: J` are rows and lines, as many as registers have room for. First for
+/// one row: of f32, and of shorter floats.
 macro_rules! inner_table {
-    ($inner:ident, $R:ty: $($M:literal: $J:literal),*) => {
+    ($inner:ident, $R:ty: 1: $one:literal $short:literal, $($M:literal: $J:literal),*) => {
         &[
-            [$(inner_table!(of $inner, $R, 0, $M, $J)),*],
-            [$(inner_table!(of $inner, $R, 1, $M, $J)),*],
-            [$(inner_table!(of $inner, $R, 2, $M, $J)),*],
-            [$(inner_table!(of $inner, $R, 3, $M, $J)),*],
-            [$(inner_table!(of $inner, $R, 4, $M, $J)),*],
+            [inner_table!(of $inner, $R, 0, 1, $one), $(inner_table!(of $inner, $R, 0, $M, $J)),*],
+            [inner_table!(of $inner, $R, 1, 1, $short), $(inner_table!(of $inner, $R, 1, $M, $J)),*],
+            [inner_table!(of $inner, $R, 2, 1, $short), $(inner_table!(of $inner, $R, 2, $M, $J)),*],
+            [inner_table!(of $inner, $R, 3, 1, $short), $(inner_table!(of $inner, $R, 3, $M, $J)),*],
+            [inner_table!(of $inner, $R, 4, 1, $short), $(inner_table!(of $inner, $R, 4, $M, $J)),*],
         ]
     };
     (of $inner:ident, $R:ty, $S:literal, $M:literal, $J:literal) => {
@@ -212,7 +303,7 @@ macro_rules! outer_table {
         outer_table!($outer, $R, $S: 1 2 3 4 5 6 7 8)
     };
     ($outer:ident, $R:ty, $S:literal: $($M:literal)*) => {
-        [$([$outer::<$R, $S, $M, 1>, $outer::<$R, $S, $M, 8>]),*]
+        [$([$outer::<$R, $S, $M, 1, 1, true>, $outer::<$R, $S, $M, 8, 1, true>]),*]
     };
 }
 pub(super) use outer_table;

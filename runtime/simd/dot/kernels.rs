@@ -29,6 +29,8 @@ pub(super) struct Few {
     pub(super) inner: &'static [[InnerKernels; INNER_ROWS]; 5],
     /// `outer[stored][rows - 1][one contracted element, or several]`.
     pub(super) outer: &'static [[[OuterKernel; 2]; OUTER_ROWS]; 5],
+    /// One row of f32, where the processor follows lines.
+    pub(super) alone: OuterKernel,
 }
 
 impl<T> Kernels<T> {

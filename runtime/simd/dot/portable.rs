@@ -1,6 +1,6 @@
 //! Products in portable Rust: four lanes in an array, which the compiler may turn into SSE2 or NEON.
 
-use super::inner::{Inner, Outer, inner, inner_table, outer, outer_table};
+use super::inner::{ALONE_STEP, Inner, Outer, inner, inner_table, outer, outer_table};
 use super::kernels::{Few, Kernels};
 use super::layout::{self, Layout, Task};
 use super::micro::{Tile, micro as body, micro_table};
@@ -119,9 +119,18 @@ unsafe fn inner_of<R: Widening, const S: usize, const M: usize, const J: usize>(
     // SAFETY: the same contract.
     unsafe { inner::<R, S, M, J>(task) }
 }
-unsafe fn outer_of<R: Widening, const S: usize, const M: usize, const P: usize>(task: &Outer) {
+unsafe fn outer_of<
+    R: Widening,
+    const S: usize,
+    const M: usize,
+    const P: usize,
+    const V: usize,
+    const ASKS: bool,
+>(
+    task: &Outer,
+) {
     // SAFETY: the same contract.
-    unsafe { outer::<R, S, M, P>(task) }
+    unsafe { outer::<R, S, M, P, V, ASKS>(task) }
 }
 unsafe fn copy(task: &Task) {
     // SAFETY: the same contract.
@@ -134,8 +143,9 @@ unsafe fn transpose(task: &Task) {
 
 static LAYOUT: Layout = Layout { copy, transpose };
 static FEW: Few = Few {
-    inner: inner_table!(inner_of, Four<f32>: 1: 4, 2: 4, 3: 4, 4: 2, 5: 2, 6: 2, 7: 1, 8: 1, 9: 1, 10: 1, 11: 1, 12: 1),
+    inner: inner_table!(inner_of, Four<f32>: 1: 4 4, 2: 4, 3: 4, 4: 2, 5: 2, 6: 2, 7: 1, 8: 1, 9: 1, 10: 1, 11: 1, 12: 1),
     outer: outer_table!(outer_of, Four<f32>),
+    alone: outer_of::<Four<f32>, 0, 1, ALONE_STEP, 2, false>,
 };
 
 macro_rules! tables {

@@ -9,10 +9,13 @@
 //!       for panels, for a few rows: microkernel
 //! ```
 
-use super::inner::{INNER_DEPTH, INNER_ROWS, Inner, OUTER_ROWS, OUTER_STEP, Outer};
+use super::inner::{
+    ALONE_STEP, INNER_DEPTH, INNER_ROWS, Inner, OUTER_ROWS, OUTER_STEP, Outer, follows_lines, inner_depth,
+};
 use super::kernels::{Kernels, Number};
 use super::layout::{lay_out, stored};
 use super::micro::{DEPTH, ROW, Tile};
+use super::register::Stored;
 use super::{Operand, Scratch, Strided, TiledTile, amx};
 use crate::simd::InstructionSet;
 
@@ -118,10 +121,12 @@ impl Few {
             unreachable!("Few::of has looked");
         };
         let inner = &few.inner[stored as usize][self.rows - 1];
-        let lda = self.k.min(INNER_DEPTH).next_multiple_of(16);
+        let depth = inner_depth(self.rows);
+        let lda = self.k.min(depth).next_multiple_of(16);
         let a = scratch.room::<f32>(self.rows * lda);
-        for p in (0..self.k).step_by(INNER_DEPTH) {
-            let k = INNER_DEPTH.min(self.k - p);
+        let asks = stored != Stored::Bits32 || self.rows > 4 || !follows_lines();
+        for p in (0..self.k).step_by(depth) {
+            let k = depth.min(self.k - p);
             // SAFETY: rows and lines exist up to `p + k`; the scratch has room for `rows` of `lda`.
             unsafe { lay_out(isa, self.row.at(0, p), (self.rows, k), a, lda) };
             let mut line = 0;
@@ -133,6 +138,7 @@ impl Few {
                     lda,
                     b: self.line.at(line, p).ptr,
                     ldb: self.line.free,
+                    asks,
                     c: self.c.wrapping_add(line * self.c_line),
                     row: self.c_row,
                     column: self.c_line,
@@ -169,7 +175,11 @@ unsafe fn outer<T: Number>(isa: InstructionSet, problem: &Problem<T>, scratch: &
     let Problem { m, n, k, a, b, ldc, accumulate, .. } = *problem;
     let Operand::Strided(b) = b else { return };
     let (Some(few), Some(stored)) = (f32::kernels(isa).few, stored::<f32>(b.kind)) else { return };
-    let kernels = &few.outer[stored as usize][m - 1];
+    let [one, mut several] = few.outer[stored as usize][m - 1];
+    let mut step = OUTER_STEP;
+    if m == 1 && stored == Stored::Bits32 && follows_lines() {
+        (several, step) = (few.alone, ALONE_STEP);
+    }
     // Only f32 has outer kernels, so `c` is f32.
     let c = problem.c.cast::<f32>();
     let lda = k.min(INNER_DEPTH).next_multiple_of(16);
@@ -186,7 +196,7 @@ unsafe fn outer<T: Number>(isa: InstructionSet, problem: &Problem<T>, scratch: &
         for j in (0..n).step_by(columns) {
             let mut p = 0;
             while p < depth {
-                let several = depth - p >= OUTER_STEP;
+                let (kernel, lines) = if depth - p >= step { (several, step) } else { (one, 1) };
                 let task = Outer {
                     n: columns.min(n - j),
                     a: left.wrapping_add(p),
@@ -197,8 +207,8 @@ unsafe fn outer<T: Number>(isa: InstructionSet, problem: &Problem<T>, scratch: &
                     ldc,
                 };
                 // SAFETY: these columns exist, and `p` and as many more contracted elements as the kernel takes.
-                unsafe { kernels[usize::from(several)](&task) };
-                p += if several { OUTER_STEP } else { 1 };
+                unsafe { kernel(&task) };
+                p += lines;
             }
         }
     }

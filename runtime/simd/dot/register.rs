@@ -89,6 +89,16 @@ pub(super) trait Widening: Register<Scalar = f32> {
     unsafe fn widen_first(stored: Stored, from: *const u8, n: usize) -> Self;
     /// Of all lanes.
     unsafe fn sum(self) -> f32;
+    /// Of all lanes of each.
+    #[inline(always)]
+    unsafe fn sums(lines: &[Self; 16]) -> [f32; 16] {
+        let mut sums = [0.0; 16];
+        for (sum, line) in sums.iter_mut().zip(lines) {
+            // SAFETY: the same contract.
+            *sum = unsafe { line.sum() };
+        }
+        sums
+    }
     /// Writes `LANES` rows, `ld` apart, of the first `columns` of `lines[column]`, for rows `< rows`.
     unsafe fn store_transposed(lines: &[Self; 16], to: *mut f32, ld: usize, rows: usize, columns: usize);
 }
