@@ -11,7 +11,9 @@ pub(super) const ROW: usize = DEPTH + 16;
 const SHARE: usize = 3;
 
 /// Contracted elements of a turn of a microkernel's loop.
-const STEPS: usize = 4;
+pub(super) const STEPS: usize = 4;
+/// Bytes of a line of a cache.
+pub(super) const LINE: usize = 64;
 
 /// Keeps loads where they are. Else the compiler begins those of several steps at once, for which there are
 /// no registers.
@@ -65,6 +67,8 @@ pub(super) struct Tile<T> {
     pub(super) last: usize,
     /// Whether to add to what is there.
     pub(super) accumulate: bool,
+    /// What is brought to the second-level cache meanwhile: a line for each `STEPS` contracted elements, at any address.
+    pub(super) soon: *const T,
 }
 
 /// The most rows of any microkernel.
@@ -88,9 +92,12 @@ pub(super) unsafe fn micro<R: Register, const M: usize, const V: usize, const TA
     // SAFETY: promised by the caller; pointers past the last row are made but not followed.
     unsafe {
         let mask = R::mask(tile.last);
-        for i in 0..M {
-            for v in 0..V {
-                R::prefetch(tile.c.wrapping_add(i * tile.ldc + v * R::LANES));
+        // What is only written need not be there.
+        if tile.accumulate {
+            for i in 0..M {
+                for v in 0..V {
+                    R::prefetch(tile.c.wrapping_add(i * tile.ldc + v * R::LANES));
+                }
             }
         }
         let mut sums = [[R::zero(); V]; M];
@@ -118,7 +125,10 @@ pub(super) unsafe fn micro<R: Register, const M: usize, const V: usize, const TA
                 stay();
             };
         }
+        let mut soon = tile.soon;
         for _ in 0..tile.k / STEPS {
+            R::prefetch_far(soon);
+            soon = soon.wrapping_add(LINE / size_of::<R::Scalar>());
             step!(0);
             step!(1);
             step!(2);

@@ -14,7 +14,7 @@ use super::inner::{
 };
 use super::kernels::{Kernels, Number};
 use super::layout::{lay_out, stored};
-use super::micro::{DEPTH, ROW, Tile};
+use super::micro::{DEPTH, LINE, ROW, STEPS, Tile};
 use super::register::Stored;
 use super::{Operand, Scratch, Strided, TiledTile, amx};
 use crate::simd::InstructionSet;
@@ -339,9 +339,18 @@ unsafe fn block<T: Number>(
         let last = columns - (registers - 1) * kernels.lanes;
         let micro = kernels.micro[registers - 1];
         let b = panels.ptr.wrapping_add(panel * panels.panel + column);
-        for (i, rows) in groups(m, micro.len()) {
+        // What comes next: the neighbour, or of the first panel what follows along the contracted axis.
+        let next = if j + columns < n {
+            b.wrapping_add(panels.panel)
+        } else {
+            panels.ptr.wrapping_add(k.wrapping_mul(panels.width))
+        };
+        let turn = k / STEPS * LINE / size_of::<T>();
+        for (at, (i, rows)) in groups(m, micro.len()).enumerate() {
             let (a, c) = (left.ptr.wrapping_offset(i as isize * left.row), c.wrapping_add(i * ldc + j));
-            let tile = Tile { k, a, lda: left.row, b, ldb: panels.ld, c, ldc, last, accumulate };
+            let is_far = panels.panel > 0 && at * turn < k * panels.width;
+            let soon = if is_far { next.wrapping_add(at * turn) } else { b };
+            let tile = Tile { k, a, lda: left.row, b, ldb: panels.ld, c, ldc, last, accumulate, soon };
             // SAFETY: `rows` rows from `i` on and `columns` columns from `j` on exist.
             unsafe { micro[rows - 1][usize::from(last < kernels.lanes)](&tile) };
         }

@@ -29,6 +29,18 @@ pub(super) trait Register: Copy {
     unsafe fn add(self, other: Self) -> Self;
     /// `self · by + plus`; integers wrap.
     unsafe fn mul_add(self, by: Self, plus: Self) -> Self;
+    /// Brings a cache line to the second-level cache; any address.
+    #[inline(always)]
+    unsafe fn prefetch_far(at: *const Self::Scalar) {
+        #[cfg(all(target_arch = "x86_64", not(miri)))]
+        // SAFETY: a prefetch of any address does nothing that a program can see.
+        unsafe {
+            use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+            _mm_prefetch::<_MM_HINT_T1>(at.cast());
+        }
+        #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+        let _ = at;
+    }
     /// Brings a cache line near; any address.
     #[inline(always)]
     unsafe fn prefetch(at: *const Self::Scalar) {
