@@ -273,3 +273,40 @@ fn products_are_stored_in_views_of_every_kind() -> Result<(), Error> {
     }
     Ok(())
 }
+
+/// What is kept of a tensor is what a product of its own would have laid out: for views, for every instruction set and
+/// block, and after somebody has written to it.
+#[test]
+fn products_with_kept_operands_are_those_without() -> Result<(), Error> {
+    let (m, n, k) = (40, 150, 70);
+    let (x, bias) = (tensor(&[m, k], 1), tensor(&[n], 2));
+    let fresh = tensor(&[2 * n, k], 3);
+    let mut kept = fresh.copy()?;
+    kept.keep_packed();
+    let mut outs = [Tensor::<f32>::zeros((m, n)), Tensor::<f32>::zeros((m, n))];
+    let compare = |kept: &Tensor<f32>, fresh: &Tensor<f32>, outs: &mut [Tensor<f32>; 2]| {
+        for config in configs() {
+            for block in [1, 9, 64] {
+                let config = config.clone().set("m", block).set("n", 96).threads(block as usize);
+                for begin in [0, 1, n] {
+                    for (w, out) in [kept, fresh].into_iter().zip(outs.iter_mut()) {
+                        out.fill(f32::NAN)?;
+                        linear_gelu::with(&config, &x, &w.narrow(0, begin, n)?, &bias, out)?;
+                    }
+                    let [first, second] = outs;
+                    close(first, &second.to_vec(), 1e-5);
+                }
+            }
+        }
+        Ok::<(), Error>(())
+    };
+    compare(&kept, &fresh, &mut outs)?;
+    let changed = tensor(&[2 * n, k], 4);
+    kept.copy_from(&changed)?;
+    compare(&kept, &changed, &mut outs)?;
+    // Written by a kernel.
+    let (sum, mut of_both) = (tensor(&[2 * n, k], 5), Tensor::zeros((2 * n, k)));
+    add(&changed, &sum, &mut of_both)?;
+    add(&changed, &sum, &mut kept)?;
+    compare(&kept, &of_both, &mut outs)
+}

@@ -7,7 +7,7 @@ use quote::quote;
 use tilewright_compiler::ir::{AxisId, AxisKind, Elem, Index, Op, ValueId};
 use tilewright_compiler::schedule::{Accumulate, Dot, Node, Operand, Refusal, each_node};
 
-/// A right operand that is packed once per launch.
+/// A right operand that is packed once per launch, or once for all.
 pub struct Pack {
     /// The `dot`.
     pub value: ValueId,
@@ -111,7 +111,7 @@ impl Emitter<'_> {
         if batches.len() > 4 {
             return None;
         }
-        let element = self.element(elem);
+        let (element, number) = (self.element(elem), self.tensor_number(*tensor));
         let (rows_dim, block) = (names::dim(*rows_dim), names::block(rows));
         let launch = quote!(unsafe {
             // SAFETY: the tensor is locked by the launch, and all its elements are readable.
@@ -121,6 +121,7 @@ impl Emitter<'_> {
                 &[#(#batches),*],
                 (#view.dims[#free] as usize, #view.dims[#contracted] as usize),
                 (#rows_dim, #block),
+                launch.kept(#number),
             )
         });
         let [column, depth] = [columns, dot.contracted].map(|axis| {
@@ -130,7 +131,7 @@ impl Emitter<'_> {
         let inside = names::plain("inside");
         let program = quote!(if #inside {
             ::core::option::Option::Some(#private::cpu::PackedSide {
-                packed: args.packed[#at].as_ref(), batch: #batch, column: #column, depth: #depth })
+                packed: args.packed[#at].as_deref(), batch: #batch, column: #column, depth: #depth })
         } else { ::core::option::Option::None });
         Some(Pack { value: dot.value, launch, program })
     }

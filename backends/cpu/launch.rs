@@ -22,7 +22,7 @@ impl Emitter<'_> {
                 isa: #private::InstructionSet,
                 slots: [usize; #n],
                 extremes: [usize; #n],
-                packed: [::core::option::Option<#private::cpu::Packed>; #n_packed],
+                packed: [::core::option::Option<#private::cpu::SharedPacked>; #n_packed],
                 stream: bool,
                 direct: bool,
                 generics: ::core::marker::PhantomData<fn() -> (#types)>,

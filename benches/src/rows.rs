@@ -10,6 +10,7 @@ pub fn open(operation: &str, shape: &[usize]) -> Result<Option<Row>, Failure> {
     Ok(Some(match (operation, shape) {
         ("matmul", &[m, n, k]) => {
             let (x, w) = (random(1, &[m, k])?, random(2, &[k, n])?);
+            w.keep_packed();
             row([m, n], move |out| kernels::matmul(&x, &w, out))
         }
         ("matmul_bf16", &[m, n, k]) => half::<bf16>(m, n, k)?,
@@ -17,10 +18,12 @@ pub fn open(operation: &str, shape: &[usize]) -> Result<Option<Row>, Failure> {
         ("matmul_int8", &[m, n, k]) => {
             let x = Tensor::from_vec([m, k], bytes(1, m * k))?;
             let w = Tensor::from_vec([n, k], bytes(2, n * k))?;
+            w.keep_packed();
             row([m, n], move |out: &mut Tensor<i32>| kernels::matmul_int8(&x, &w, out))
         }
         ("linear_gelu", &[m, n, k]) => {
             let (x, w, bias) = (random(1, &[m, k])?, random(2, &[n, k])?, random(3, &[n])?);
+            w.keep_packed();
             row([m, n], move |out| kernels::linear_gelu(&x, &w, &bias, out))
         }
         (_, &[m, n]) if operation != "minilm" => return rows_of(operation, m, n),
@@ -73,6 +76,7 @@ fn rows_of(operation: &str, m: usize, n: usize) -> Result<Option<Row>, Failure> 
 fn half<T: Float>(m: usize, n: usize, k: usize) -> Result<Row, Failure> {
     let x = random(1, &[m, k])?;
     let w = random(2, &[n, k])?.cast::<T>()?;
+    w.keep_packed();
     Ok(row([m, n], move |out| kernels::matmul_half(&x, &w, out)))
 }
 

@@ -165,7 +165,8 @@ def heads(operation, *shape):
 
 class Compiled:
     def matmul(self, m, n, k):
-        return product(torch.mm, random(1, m, k), random(2, k, n), out=torch.empty(m, n))
+        x, w = random(1, m, k), random(2, k, n)
+        return product(torch.mm, x, w, out=torch.empty(m, n)) + frozen(torch.mm, x, w)
 
     def matmul_half(self, m, n, k, dtype):
         x, w, out = random(1, m, k), random(2, n, k).to(dtype), torch.empty(m, n)
@@ -178,7 +179,8 @@ class Compiled:
 
     def linear_gelu(self, m, n, k):
         tensors = random(1, m, k), random(2, n, k), random(3, n)
-        return product(lambda x, w, bias: F.gelu(F.linear(x, w, bias)), *tensors, out=torch.empty(m, n))
+        linear = lambda x, w, bias: F.gelu(F.linear(x, w, bias))
+        return product(linear, *tensors, out=torch.empty(m, n)) + frozen(linear, *tensors)
 
     def softmax(self, m, n):
         return fused(lambda x: torch.softmax(x, -1), random(1, m, n))
@@ -239,6 +241,21 @@ def product(function, *tensors, out=None):
     """A library's product may not be able to store to `out` but by a copy: a new tensor is offered too."""
     new = torch.compile(function, dynamic=False)
     return (fused(function, *tensors, out=out) if out is not None else []) + [lambda: new(*tensors)]
+
+
+def frozen(function, x, *weights):
+    """Weights as constants, which torch.compile may lay out once."""
+
+    class Frozen(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weights = torch.nn.ParameterList([torch.nn.Parameter(w, requires_grad=False) for w in weights])
+
+        def forward(self, x):
+            return function(x, *self.weights)
+
+    compiled = torch.compile(Frozen(), dynamic=False, options={"freezing": True})
+    return [lambda: compiled(x)]
 
 
 def bert(sentences, width):

@@ -15,6 +15,8 @@ LEGEND = """\
 - Inputs and outputs are allocated before. candle, torch.compile's library calls, PyTorch's attention (eager: also
   layer norm, RMS norm and cross entropy where that form is the faster one) and every MiniLM but ONNX Runtime's
   return new tensors; peers' processes keep freed memory, so they find it warm.
+- Weights of products are constants, which ours (`Tensor::keep_packed`), ONNX Runtime and torch.compile (`freezing`, for
+  f32) may lay out once, before they are timed.
 - Where a peer offers several ways for a row, the fastest one is taken. No peer multiplies f32 by half-precision
   weights: each converts the activations or the weights; ONNX Runtime the latter once, when the session opens.
 - A matmul is m x n x k. Weights of `matmul` are [k, n], of all other products [n, k]."""

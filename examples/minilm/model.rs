@@ -162,8 +162,9 @@ impl Bert {
         let file = Weights::open(file)?;
         let weights: Checkpoint = file.bind()?;
         let stack = |block: &Block| block.stacked()?.to(device);
-        let qkv = weights.blocks.iter().map(stack).collect::<Result<_, _>>()?;
-        Ok(Bert { weights: file.to(device).bind()?, qkv, settings, device: *device })
+        let qkv: Vec<Stacked> = weights.blocks.iter().map(stack).collect::<Result<_, _>>()?;
+        qkv.iter().for_each(|part| part.weight.keep_packed());
+        Ok(Bert { weights: file.to(device).keep_packed().bind()?, qkv, settings, device: *device })
     }
 
     /// The embeddings of a batch, a row of length 1 each.

@@ -6,7 +6,7 @@ use super::work::{Extent, Factor, Product, Space, Work};
 use super::{GridAxis, Launch};
 use crate::element::Kind;
 use crate::explain::{Explanation, Time, machine};
-use crate::private::cpu::is_packed;
+use crate::private::cpu::is_packed_or_kept;
 use crate::simd::dot::{Described, Strided, describe};
 
 /// A call before any program runs.
@@ -139,14 +139,19 @@ impl Launch<'_> {
                 let argument = self.tensors.iter().find(|argument| argument.parameter == tensor);
                 argument.map_or(0, |argument| of.iter().map(|dim| argument.span.shape[*dim]).product())
             };
-            is_packed(
+            is_packed_or_kept(
                 (self.isa, threads),
                 b.kind,
                 (whole(free), whole(contracted)),
                 (self.dim(rows), m as i32),
+                self.kept(tensor).is_some(),
             )
         });
-        Described { sums: product.sums, m, n, k, a, b, packed }
+        let kept = match product.rhs {
+            Factor::Tensor { tensor, .. } => self.kept(tensor).is_some(),
+            Factor::Buffer { .. } => false,
+        };
+        Described { sums: product.sums, m, n, k, a, b, packed, kept }
     }
 
     /// An operand's type and strides.

@@ -33,6 +33,7 @@ use crate::error::{DeviceError, Error, LaunchError, Place};
 use crate::explain;
 use crate::gpu;
 use crate::simd::InstructionSet;
+use crate::simd::dot::Kept;
 use crate::tensor::{MAX_RANK, Storage, Tensor};
 use overlap::Span;
 use workspace::Workspace;
@@ -380,6 +381,16 @@ impl<'a> Launch<'a> {
             self.tensors.iter().filter(same).count() == 1
         };
         self.tensors.iter().filter(|argument| parameters.contains(&argument.parameter)).all(is_alone)
+    }
+
+    /// Where products keep what they pack of a tensor that is only read, if that is wanted.
+    #[must_use]
+    pub fn kept(&self, parameter: usize) -> Option<&'a Kept> {
+        let storage = self.tensors.iter().find(|argument| argument.parameter == parameter)?.storage;
+        let is_written = |argument: &Argument<'_>| {
+            Arc::ptr_eq(argument.storage, storage) && self.meta.tensors[argument.parameter].writable
+        };
+        (storage.kept().is_wanted() && !self.tensors.iter().any(is_written)).then_some(storage.kept())
     }
 
     /// The instruction set to run.

@@ -142,6 +142,34 @@ impl<T: Element> Tensor<T> {
         self.storage.is_read_only()
     }
 
+    /// Lets products keep this tensor, and all views of its memory, as they lay it out as their right operand: for
+    /// weights, which many launches read and nobody writes. A product that would lay it out for itself then finds
+    /// that done, and products of 5 rows and more read it laid out. It costs memory: as much as the tensor has, twice that of
+    /// half types, for every view and block size that products lay out. Whoever writes to the tensor
+    /// drops what was kept. Products on GPUs keep nothing.
+    ///
+    /// ```
+    /// # use tilewright::prelude::*;
+    /// let w = Tensor::<f32>::zeros((512, 512));
+    /// w.keep_packed();
+    /// assert!(w.narrow(0, 0, 256)?.is_kept_packed());
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn keep_packed(&self) {
+        self.storage.kept().want();
+    }
+
+    /// Whether [`Tensor::keep_packed`] was called for its memory.
+    ///
+    /// ```
+    /// # use tilewright::prelude::*;
+    /// assert!(!Tensor::<f32>::zeros(3).is_kept_packed());
+    /// ```
+    #[must_use]
+    pub fn is_kept_packed(&self) -> bool {
+        self.storage.kept().is_wanted()
+    }
+
     /// The element whose index is all zeros; dangling if there is none.
     pub(crate) fn pointer(&self) -> *mut T {
         self.storage.base().as_ptr().cast::<T>().wrapping_add(self.offset)

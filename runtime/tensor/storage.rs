@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::device::gpu::{Gpu, Memory};
 use crate::error::TensorError;
 use crate::pages::Pages;
+use crate::simd::dot::Kept;
 
 /// Every allocation starts on a cache line, which is also the widest vector.
 pub(crate) const ALIGNMENT: usize = 64;
@@ -24,6 +25,7 @@ const LARGE: usize = 4 << 20;
 
 pub(crate) struct Storage {
     base: NonNull<u8>,
+    kept: Kept,
     /// 0 free, `WRITER` exclusive, else the number of readers.
     lock: AtomicU32,
     owner: Owner,
@@ -58,7 +60,12 @@ impl Storage {
         if bytes >= LARGE
             && let Some(pages) = Pages::new(bytes)
         {
-            return Some(Storage { base: pages.base(), lock: AtomicU32::new(0), owner: Owner::Pages(pages) });
+            return Some(Storage {
+                base: pages.base(),
+                kept: Kept::new(),
+                lock: AtomicU32::new(0),
+                owner: Owner::Pages(pages),
+            });
         }
         let room = if bytes == 0 { 0 } else { bytes.checked_add(ALIGNMENT)? };
         let layout = Layout::from_size_align(room, 16).ok()?;
@@ -71,19 +78,19 @@ impl Storage {
         };
         // SAFETY: at most ALIGNMENT - 1 further, which the allocation has room for; 0 if there is none.
         let base = unsafe { raw.add(raw.as_ptr().addr().wrapping_neg() % ALIGNMENT) };
-        Some(Storage { base, lock: AtomicU32::new(0), owner: Owner::Heap(raw, layout) })
+        Some(Storage { base, kept: Kept::new(), lock: AtomicU32::new(0), owner: Owner::Heap(raw, layout) })
     }
 
     /// Memory of someone else, for reading only.
     pub(crate) fn lent(owner: Arc<dyn Any + Send + Sync>, base: NonNull<u8>) -> Storage {
-        Storage { base, lock: AtomicU32::new(0), owner: Owner::Lent(owner) }
+        Storage { base, kept: Kept::new(), lock: AtomicU32::new(0), owner: Owner::Lent(owner) }
     }
 
     /// Memory of a GPU.
     pub(crate) fn on_device(memory: Memory) -> Option<Storage> {
         let address = usize::try_from(memory.address).ok()?;
         let base = NonNull::new(std::ptr::without_provenance_mut(address))?;
-        Some(Storage { base, lock: AtomicU32::new(0), owner: Owner::Device(memory) })
+        Some(Storage { base, kept: Kept::new(), lock: AtomicU32::new(0), owner: Owner::Device(memory) })
     }
 
     /// The GPU that it is on, if any.
@@ -102,6 +109,11 @@ impl Storage {
     /// Where it starts. Only what holds a lock from `shared` or `exclusive` may follow it.
     pub(crate) fn base(&self) -> NonNull<u8> {
         self.base
+    }
+
+    /// What products keep of it. Only who holds the lock shared may add to it.
+    pub(crate) fn kept(&self) -> &Kept {
+        &self.kept
     }
 
     pub(crate) fn is_read_only(&self) -> bool {
@@ -125,7 +137,9 @@ impl Storage {
             return Err(TensorError::ReadOnly);
         }
         let taken = self.lock.compare_exchange(0, WRITER, Ordering::Acquire, Ordering::Relaxed);
-        taken.map(drop).map_err(|_| TensorError::Busy)
+        taken.map_err(|_| TensorError::Busy)?;
+        self.kept.forget();
+        Ok(())
     }
 
     pub(crate) fn unlock_exclusive(&self) {

@@ -96,6 +96,8 @@ pub struct Weights {
     metadata: BTreeMap<String, String>,
     /// Where tensors go.
     device: Device,
+    /// Whether products keep how they lay them out.
+    keep_packed: bool,
 }
 
 #[derive(Debug)]
@@ -205,6 +207,24 @@ impl Weights {
     #[must_use]
     pub fn to(self, device: &Device) -> Weights {
         Weights { device: *device, ..self }
+    }
+
+    /// The same weights, of which products keep what they lay out: see [`Tensor::keep_packed`], which is called for
+    /// every tensor that is read or bound.
+    ///
+    /// ```
+    /// use tilewright::prelude::*;
+    /// use tilewright::weights::{Weights, save};
+    /// # let path = std::env::temp_dir().join(format!("keep-{}.safetensors", std::process::id()));
+    /// save(&path, &[("w", &Tensor::full((2, 2), 1.5f32))])?;
+    /// let weights = Weights::open(&path)?.keep_packed();
+    /// assert!(weights.get::<f32>("w")?.is_kept_packed());
+    /// # std::fs::remove_file(&path).ok();
+    /// # Ok::<(), tilewright::weights::WeightsError>(())
+    /// ```
+    #[must_use]
+    pub fn keep_packed(self) -> Weights {
+        Weights { keep_packed: true, ..self }
     }
 
     /// How many tensors there are.

@@ -49,7 +49,14 @@ fn open_single(path: &Path, read: Reader) -> Result<Weights, WeightsError> {
 pub(crate) fn from_bytes(path: &Path, bytes: Bytes) -> Result<Weights, WeightsError> {
     let Header { entries, metadata, data } = checked(path, &bytes)?;
     let places = entries.into_iter().map(|e| place(e, 0, data)).collect();
-    Ok(Weights { path: path.to_owned(), files: vec![bytes], places, metadata, device: Device::cpu() })
+    Ok(Weights {
+        path: path.to_owned(),
+        files: vec![bytes],
+        places,
+        metadata,
+        device: Device::cpu(),
+        keep_packed: false,
+    })
 }
 
 fn checked(path: &Path, bytes: &Bytes) -> Result<Header, WeightsError> {
@@ -71,6 +78,7 @@ fn open_index(path: &Path, read: Reader) -> Result<Weights, WeightsError> {
         places: BTreeMap::new(),
         metadata: BTreeMap::new(),
         device: Device::cpu(),
+        keep_packed: false,
     };
     for shard in shards {
         let beside = path.with_file_name(shard);

@@ -45,7 +45,13 @@ impl Weights {
 
     /// On the device of these weights.
     fn place_tensor<T: Element>(&self, name: &str, tensor: Tensor<T>) -> Result<Tensor<T>, WeightsError> {
-        tensor.to(&self.device).map_err(|error| {
+        let placed = tensor.to(&self.device);
+        if let Ok(tensor) = &placed
+            && self.keep_packed
+        {
+            tensor.keep_packed();
+        }
+        placed.map_err(|error| {
             let tensor = name.to_owned();
             if let Error::Device(source) = error {
                 return WeightsError::Device { tensor, source };

@@ -4,8 +4,11 @@ use crate::element::{Element, Kind};
 use crate::explain::is_explaining;
 use crate::launch::for_each;
 use crate::simd::InstructionSet;
-use crate::simd::dot::{Operand, Packed, Scratch, Strided, dot_f32, dot_f64, dot_i32, dot_i64, dot_u32};
+use crate::simd::dot::{
+    Kept, Operand, Packed, Scratch, Strided, dot_f32, dot_f64, dot_i32, dot_i64, dot_u32,
+};
 use std::cell::RefCell;
+use std::sync::Arc;
 
 /// An operand in memory: element `(free, contracted)` is at `ptr + free * f + contracted * c`.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +62,9 @@ pub trait Sum: Element {
         scratch: &mut Scratch,
     );
 }
+
+/// A packed operand, which a launch has or shares.
+pub type SharedPacked = Arc<Packed>;
 
 /// What a program reads of a right operand that may be packed.
 fn right(packed: Option<PackedSide<'_>>, rhs: Strided, k: usize) -> Operand {
@@ -162,7 +168,7 @@ pub unsafe fn dot<L: Element, R: Element, C: Sum>(
 const WORTH_PACKING: usize = 1 << 18;
 
 /// Whether a right operand of several blocks of rows is packed for all of them.
-pub(crate) fn is_packed(
+fn is_packed(
     (isa, threads): (InstructionSet, usize),
     kind: Kind,
     (columns, depth): (usize, usize),
@@ -176,10 +182,32 @@ pub(crate) fn is_packed(
     !(threads > 1 && readers <= threads && columns.saturating_mul(depth) <= WORTH_PACKING)
 }
 
-/// Packs a right operand for all programs, on so many threads, if it is read by more than one block of rows.
+/// Rows and elements from which on one block gains by an operand that is kept packed.
+const WORTH_KEEPING: (i32, usize) = (13, 1 << 12);
+
+/// Whether a right operand is packed: for a launch, or to be kept for all that come.
+pub(crate) fn is_packed_or_kept(
+    (isa, threads): (InstructionSet, usize),
+    kind: Kind,
+    (columns, depth): (usize, usize),
+    (rows, block): (i32, i32),
+    kept: bool,
+) -> bool {
+    if !kept {
+        return is_packed((isa, threads), kind, (columns, depth), (rows, block));
+    }
+    // Few rows read lines in place as fast as memory brings them.
+    rows >= WORTH_KEEPING.0
+        && columns.saturating_mul(depth) > WORTH_KEEPING.1
+        && Packed::suits(isa, kind, block.max(0) as usize, columns, depth)
+}
+
+/// Packs a right operand for all programs, on so many threads, if it is read by more than one block of rows; or finds
+/// what was kept of it.
 ///
 /// # Safety
-/// `rhs` and its batches are readable for as long as the result lives; the processor has `isa`.
+/// `rhs` and its batches are readable for as long as the result lives, and if it is kept, until that is forgotten; the
+/// processor has `isa`.
 #[must_use]
 pub unsafe fn pack<E: Element>(
     (isa, threads): (InstructionSet, usize),
@@ -187,7 +215,8 @@ pub unsafe fn pack<E: Element>(
     batches: &[(usize, isize)],
     (columns, depth): (usize, usize),
     (rows, block): (i32, i32),
-) -> Option<Packed> {
+    kept: Option<&Kept>,
+) -> Option<Arc<Packed>> {
     let empty = columns == 0 || depth == 0 || batches.iter().any(|(length, _)| *length == 0);
     // A broadcast operand has as many copies as its shape says: more than there is memory for.
     let repeated = |(length, stride): (usize, isize)| length > 1 && stride == 0;
@@ -195,14 +224,19 @@ pub unsafe fn pack<E: Element>(
     if empty || batches.iter().copied().chain(own).any(repeated) || is_explaining() {
         return None;
     }
-    if !is_packed((isa, threads), E::KIND, (columns, depth), (rows, block)) {
+    let shape = (columns, depth);
+    if !is_packed_or_kept((isa, threads), E::KIND, shape, (rows, block), kept.is_some()) {
         return None;
     }
-    let at_once = block.max(0) as usize;
+    let (at_once, source) = (block.max(0) as usize, rhs.strided());
     // SAFETY: promised by the caller.
-    Some(unsafe {
-        Packed::pack(isa, rhs.strided(), batches, columns, depth, at_once, |count, work| {
+    let pack = || unsafe {
+        Packed::pack(isa, source, batches, columns, depth, at_once, |count, work| {
             for_each(threads, count, &work);
         })
+    };
+    Some(match kept {
+        Some(kept) => kept.get_or_pack(|packed| packed.is_of(isa, source, batches, shape, at_once), pack),
+        None => Arc::new(pack()),
     })
 }

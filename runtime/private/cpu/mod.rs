@@ -14,11 +14,10 @@ mod lanes;
 mod places;
 mod reduce;
 
-pub use crate::simd::dot::Packed;
 pub use blocks::{Blocks, blocks, bound, columns, depth, few_rows, per_program, rows};
 pub use buffers::{Slots, fill, room};
-pub(crate) use dot::is_packed;
-pub use dot::{PackedSide, Side, dot, pack};
+pub(crate) use dot::is_packed_or_kept;
+pub use dot::{PackedSide, SharedPacked, Side, dot, pack};
 pub use lanes::{convert, convert_to_float, divide_by, lanes, narrow, splat, zero};
 pub use places::{Place, Places};
 pub use reduce::{Extreme, live};

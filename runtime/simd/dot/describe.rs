@@ -29,6 +29,8 @@ pub(crate) struct Described {
     pub(crate) b: Strided,
     /// The right operand is packed once for all programs.
     pub(crate) packed: bool,
+    /// And kept for the launches that come.
+    pub(crate) kept: bool,
 }
 
 /// What [`super::dot_f32`] and its siblings do.
@@ -48,7 +50,11 @@ fn of<T: Number>(isa: InstructionSet, product: &Described) -> Description {
     let form = if packed { amx::form_of_packed(isa, b.kind, m, n, k) } else { None };
     let problem: Problem<T> =
         Problem { m, n, k, a, b: Operand::Strided(b), c: std::ptr::null_mut(), ldc: n, accumulate: true };
-    let once = ", right operand laid out once per launch";
+    let once = if product.kept {
+        ", right operand laid out once and kept"
+    } else {
+        ", right operand laid out once per launch"
+    };
     let place = match packed {
         true => once,
         false if super::product::is_ready(&problem) => ", right operand in place",

@@ -62,6 +62,17 @@ fn of_batch(source: Strided, batches: &[(usize, isize)], mut batch: usize) -> St
     Strided { ptr: source.ptr.wrapping_offset(elements * source.kind.size() as isize), ..source }
 }
 
+/// The form and the columns of panels.
+fn shape_of_panels(
+    isa: InstructionSet,
+    kind: Kind,
+    rows: usize,
+    (n, k): (usize, usize),
+) -> (Option<Form>, usize) {
+    let form = amx::form_of_packed(isa, kind, rows, n, k);
+    (form, if form.is_some() { LINES } else { f32::kernels(isa).panel(n) })
+}
+
 impl Packed {
     /// Fewer elements than this are packed by the calling thread: waking another takes longer.
     const WORTH_SHARING: usize = 1 << 16;
@@ -117,8 +128,7 @@ impl Packed {
         rows: usize,
         share: impl FnOnce(usize, &(dyn Fn(usize) + Sync)),
     ) -> Packed {
-        let form = amx::form_of_packed(isa, source.kind, rows, n, k);
-        let width = if form.is_some() { LINES } else { f32::kernels(isa).panel(n) };
+        let (form, width) = shape_of_panels(isa, source.kind, rows, (n, k));
         let count: usize = batches.iter().map(|(length, _)| length).product();
         let panels = n.div_ceil(width);
         let elements = [panels, k, width].into_iter().fold(count, usize::saturating_mul);
@@ -135,6 +145,21 @@ impl Packed {
         }
         let batches = batches.into();
         Packed { buffer: Some(buffer), source, batches, panels, n, k, width, form, odd }
+    }
+
+    /// Whether it is what [`Packed::pack`] would make of the same.
+    pub(crate) fn is_of(
+        &self,
+        isa: InstructionSet,
+        source: Strided,
+        batches: &[(usize, isize)],
+        (n, k): (usize, usize),
+        rows: usize,
+    ) -> bool {
+        let place = |side: Strided| (side.ptr, side.kind, side.free, side.contracted);
+        (self.n, self.k, place(self.source)) == (n, k, place(source))
+            && self.batches[..] == *batches
+            && (self.form, self.width) == shape_of_panels(isa, source.kind, rows, (n, k))
     }
 
     /// Operand `batch` (row-major over the batch axes) from column `j` and contracted index `k` on.
