@@ -75,19 +75,17 @@ show("erf", fit(lambda z: near(lambda z: mp.erf(mp.sqrt(z)) / mp.sqrt(z) - 1, z)
 show("erfc", fit(lambda x: -mp.log(mp.erfc(x)), lambda x: mp.erfc(x), mp.mpf(1), mp.mpf(4), 8))
 
 
-# Phi(-t) = exp(-t^2/2) P((t - 4)/(t + 4)) / (t + 4), the tail of the normal distribution
-def tail(s):
-    t = 4 * (1 + s) / (1 - s)
-    return mp.exp(t**2 / 2) * mp.erfc(t / mp.sqrt(2)) / 2 * (t + 4)
+# t Phi(-t) = exp(-t^2/2) P(1/t^2), the tail of the normal distribution
+def tail(u):
+    return mp.exp(1 / u / 2) * mp.erfc(1 / mp.sqrt(2 * u)) / 2 / mp.sqrt(u)
 
 
-top = (mp.mpf(14.5) - 4) / (mp.mpf(14.5) + 4)
-show("tail", fit(tail, lambda s: 1 / tail(s), mp.mpf(-1), top, 9))
+show("tail", fit(tail, lambda u: 1 / tail(u), 1 / mp.mpf("14.51") ** 2, 1 / mp.mpf("3.74") ** 2, 6))
 
 
-def show_pieces(name, f):
-    """f(k/2 + s) = P_k(s) for |s| <= 1/4; printed by degree, one entry for each k."""
-    pieces = [fit(lambda s: f(k * half + s), lambda s: 1 / f(k * half + s), -half / 2, half / 2, 8) for k in range(8)]
+def show_pieces(name, f, width=half):
+    """f(k width + s) = P_k(s) for |s| <= width/2; printed by degree, one entry for each k."""
+    pieces = [fit(lambda s: f(k * width + s), lambda s: 1 / f(k * width + s), -width / 2, width / 2, 8) for k in range(8)]
     print(f"{name}: weighted error 2^{float(mp.log(max(error for _, error in pieces), 2)):.1f}")
     for degree in range(9):
         print(f"    [{', '.join(repr(float(c[degree])) for c, _ in pieces)}],")
@@ -96,6 +94,8 @@ def show_pieces(name, f):
 # Phi(-t), and sigmoid(-z(t)) of gelu_tanh
 show_pieces("erf pieces", lambda t: mp.erfc(t / mp.sqrt(2)) / 2)
 show_pieces("tanh pieces", lambda t: 1 / (1 + mp.exp(2 * mp.sqrt(2 / mp.pi) * (t + mp.mpf("0.044715") * t**3))))
+# sigmoid(-t)
+show_pieces("silu pieces", lambda t: 1 / (1 + mp.exp(t)), mp.mpf(1))
 # log2(m) = s P(s^2), s = (m - 1)/(m + 1), in f64
 s = (mp.sqrt(2) - 1) / (mp.sqrt(2) + 1)
 show("pow log2", fit(lambda z: near(lambda z: mp.log((1 + mp.sqrt(z)) / (1 - mp.sqrt(z)), 2) / mp.sqrt(z), z), lambda z: mp.mpf(1), mp.mpf(0), s * s, 6, f64))

@@ -27,19 +27,8 @@ const ERFC: [f32; 9] = [
     2.723_941e-5,
     -3.891_430_5e-7,
 ];
-/// `Φ(-t) = exp(-t²/2) P((t - 4)/(t + 4)) / (t + 4)` for `0 <= t <= 14.5`, Φ being the normal distribution.
-const TAIL: [f32; 10] = [
-    0.75528514,
-    -0.60789657,
-    0.3871367,
-    -0.1865238,
-    0.06040504,
-    -0.00752338,
-    -0.003514679,
-    0.00156634,
-    0.00017964355,
-    -0.00013076937,
-];
+/// `t Φ(-t) = exp(-t²/2) P(1/t²)` for `3.75 <= t <= 14.5`, Φ being the normal distribution.
+const TAIL: [f32; 7] = [0.39894223, -0.39892262, 1.193934, -5.775551, 33.4099, -163.31363, 422.67328];
 
 /// `Φ(-k/2 - s) = Σ s^d PIECES[d][k]` for `|s| <= 1/4`.
 const PIECES: [[f32; 8]; 9] = [
@@ -131,7 +120,7 @@ pub fn erf<S: Simd>(x: S::F32) -> S::F32 {
 pub fn gelu<S: Simd>(x: S::F32) -> S::F32 {
     let t = x.abs();
     let near = t.lt(all::<S>(3.75));
-    let y = near_gelu::<S>(x, &PIECES);
+    let y = near_gate::<S>(x, &PIECES, Steps::Halves);
     if near.all() {
         return y;
     }
@@ -139,16 +128,28 @@ pub fn gelu<S: Simd>(x: S::F32) -> S::F32 {
     S::F32::select(near, y, whole.sub(far_part::<S>(t)))
 }
 
-/// `x Φ(x)` for `|x| < 3.75` and a symmetric `Φ`, of which there is a polynomial for each half:
-/// `Φ(-k/2 - s) = Σ s^d pieces[d][k]` for `|s| <= 1/4`.
+/// How far the middles of pieces are apart.
+#[derive(Clone, Copy)]
+pub(super) enum Steps {
+    /// Seven pieces reach to 3.75.
+    Halves,
+    /// Seven pieces reach to 7.5.
+    Ones,
+}
+
+/// `x Φ(x)` for small `|x|` and a symmetric `Φ`, of which there is a polynomial around each multiple of a step:
+/// `Φ(-k·step - s) = Σ s^d pieces[d][k]` for `|s| <= step/2`.
 #[inline(always)]
-pub(super) fn near_gelu<S: Simd>(x: S::F32, pieces: &[[f32; 8]; 9]) -> S::F32 {
+pub(super) fn near_gate<S: Simd>(x: S::F32, pieces: &[[f32; 8]; 9], steps: Steps) -> S::F32 {
     let t = x.abs();
-    // Floats of this size are half a unit apart: the sum is rounded to halves, counted by its last bits.
-    let shift = all::<S>((3 << 21) as f32);
-    let halves = t.add(shift);
-    let s = t.sub(halves.sub(shift));
-    let k = S::to_bits(halves);
+    // Floats of this size are a step apart: the sum is rounded to steps, counted by its last bits.
+    let shift = all::<S>(match steps {
+        Steps::Halves => (3 << 21) as f32,
+        Steps::Ones => (3 << 22) as f32,
+    });
+    let middle = t.add(shift);
+    let s = t.sub(middle.sub(shift));
+    let k = S::to_bits(middle);
     let mut tail = S::lookup(&pieces[8], k);
     for row in pieces[..8].iter().rev() {
         tail = tail.mul_add(s, S::lookup(row, k));
@@ -172,18 +173,16 @@ fn scale_far<S: Simd>(x: S::F32, n: S::F32) -> S::F32 {
     S::F32::select(is_subnormal, subnormal, normal)
 }
 
-/// `t Φ(-t)` for `t >= 0`.
+/// `t Φ(-t)` for `t >= 3.75`.
 #[inline(always)]
 fn far_part<S: Simd>(t: S::F32) -> S::F32 {
-    let t = S::clamp(t, 0.0, 14.5);
+    let t = S::clamp(t, 3.75, 14.5);
     // exp(-t²/2), with the rounding error of t²/2
     let half = t.mul(all::<S>(-0.5));
     let square = half.mul(t);
     let (s, n) = exp_parts_low::<S>(square, half.mul_add(t, square.neg()));
-    // t Φ(-t) = exp(-t²/2) P((t - 4)/(t + 4)) t/(t + 4), where (t - 4)/(t + 4) = 2 t/(t + 4) - 1, so that
-    // small t keep their digits
-    let q = t.div(t.add(all::<S>(4.0)));
-    let p = polynomial(q.mul_add(all::<S>(2.0), all::<S>(-1.0)), TAIL).mul(q);
+    let inverse = t.recip();
+    let p = polynomial(inverse.mul(inverse), TAIL);
     let p = S::F32::select(t.lt(all::<S>(14.5)), p, all::<S>(0.0));
     scale_far::<S>(p.mul_add(s, p), n)
 }

@@ -1,6 +1,6 @@
 //! The logistic function and what is made of it.
 
-use super::erf::near_gelu;
+use super::erf::{Steps, near_gate};
 use super::exp::exp_parts;
 use super::{all, flip, polynomial, sign};
 use crate::simd::{Floats, Masks, Simd, Vector};
@@ -86,6 +86,82 @@ const PIECES: [[f32; 8]; 9] = [
     ],
 ];
 
+/// `sigmoid(-k - s) = Σ s^d SILU[d][k]` for `|s| <= 1/2`.
+const SILU: [[f32; 8]; 9] = [
+    [0.5, 0.26894143, 0.11920292, 0.047425874, 0.01798621, 0.006692851, 0.0024726233, 0.0009110512],
+    [-0.25, -0.19661194, -0.10499358, -0.04517666, -0.017662706, -0.0066480567, -0.0024665094, -0.0009102212],
+    [
+        5.5113287e-09,
+        0.045428313,
+        0.039981388,
+        0.020445766,
+        0.008513662,
+        0.0032795318,
+        0.0012271511,
+        0.00045428236,
+    ],
+    [
+        0.020833252,
+        0.0058878358,
+        -0.0064753806,
+        -0.005488537,
+        -0.0026318214,
+        -0.0010638125,
+        -0.00040499965,
+        -0.00015087477,
+    ],
+    [
+        -1.3175641e-07,
+        -0.0051382356,
+        -0.00086789706,
+        0.00078045623,
+        0.00055918866,
+        0.00025152118,
+        9.9301935e-05,
+        3.7428716e-05,
+    ],
+    [
+        -0.002081649,
+        0.00042298486,
+        0.00072444277,
+        4.173646e-05,
+        -7.465772e-05,
+        -4.4648838e-05,
+        -1.9059666e-05,
+        -7.3804777e-06,
+    ],
+    [
+        9.0145215e-07,
+        0.00035237143,
+        -0.00013804375,
+        -5.7123834e-05,
+        7.388249e-07,
+        5.4667717e-06,
+        2.5720599e-06,
+        1.2702416e-06,
+    ],
+    [
+        0.00020019783,
+        -0.00010236589,
+        -1.2459331e-05,
+        1.504849e-05,
+        2.5072668e-06,
+        -2.9161927e-07,
+        -3.175574e-07,
+        -1.5720369e-07,
+    ],
+    [
+        -1.8669534e-06,
+        5.6483772e-05,
+        -3.5779847e-06,
+        1.1323398e-06,
+        7.747824e-08,
+        1.9520535e-07,
+        6.1396224e-07,
+        -1.1820297e-07,
+    ],
+];
+
 /// `x · sigmoid(z + low)`, where `low` is a correction below the last digit of `z`.
 #[inline(always)]
 fn gated<S: Simd>(x: S::F32, z: S::F32, low: Option<S::F32>) -> S::F32 {
@@ -130,14 +206,20 @@ pub fn sigmoid<S: Simd>(x: S::F32) -> S::F32 {
 /// `x · sigmoid(x)`; the limit −0 at −∞.
 #[inline(always)]
 pub fn silu<S: Simd>(x: S::F32) -> S::F32 {
-    keep_infinity::<S>(x, gated::<S>(S::clamp(x, -130.0, f32::INFINITY), x, None))
+    let near = x.abs().lt(all::<S>(7.5));
+    let y = near_gate::<S>(x, &SILU, Steps::Ones);
+    if near.all() {
+        return y;
+    }
+    let far = keep_infinity::<S>(x, gated::<S>(S::clamp(x, -130.0, f32::INFINITY), x, None));
+    S::F32::select(near, y, far)
 }
 
 /// `x · sigmoid(2 √(2/π) (x + 0.044715 x³))`; the limit −0 at −∞.
 #[inline(always)]
 pub fn gelu_tanh<S: Simd>(x: S::F32) -> S::F32 {
     let near = x.abs().lt(all::<S>(3.75));
-    let y = near_gelu::<S>(x, &PIECES);
+    let y = near_gate::<S>(x, &PIECES, Steps::Halves);
     if near.all() { y } else { S::F32::select(near, y, far_gelu_tanh::<S>(x)) }
 }
 
