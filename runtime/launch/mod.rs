@@ -4,6 +4,7 @@
 //! it with [`Launch::finish`], and runs programs over the views that it got. From `finish` until the
 //! launch is dropped it holds the locks of all storages: alone where an output lives, shared elsewhere.
 
+mod caches;
 mod crew;
 mod explained;
 mod faults;
@@ -17,6 +18,8 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
+
+use caches::worth_streaming;
 
 pub use faults::Faults;
 pub(crate) use grid::for_each;
@@ -81,10 +84,6 @@ enum Held {
 
 /// Below this many operations (see [`Launch::cost`]) another thread does not pay for being woken.
 const WORTH_A_THREAD: f64 = 400_000.0;
-
-/// Bytes of an output that leaves the caches. With 16 MiB, softmax and layer norm were measured to lose by
-/// a tenth and more, with 64 MiB to gain 1.3 and 1.4 times (Sapphire Rapids, 2 MiB L2).
-const WORTH_STREAMING: usize = 32 << 20;
 
 impl<'a> Launch<'a> {
     /// A launch without tensors.
@@ -366,7 +365,7 @@ impl<'a> Launch<'a> {
         let is_large = |argument: &&Argument<'_>| {
             let Span { size, shape, rank, .. } = &argument.span;
             shape[..*rank].iter().fold(*size, |bytes, length| bytes.saturating_mul(*length))
-                >= WORTH_STREAMING
+                >= worth_streaming()
         };
         let mut outputs = self.tensors.iter().filter(|argument| parameters.contains(&argument.parameter));
         // What is also an input is in the caches already.
