@@ -102,7 +102,13 @@ impl Emitter<'_> {
                     );
                     quote!(#private::cpu::columns((launch.isa(), #of_floats), #dim, #rows, launch.threads()?))
                 }
-                None => quote!(384),
+                None => match info.kind.dim() {
+                    Some(dim) => {
+                        let dim = names::dim(dim);
+                        quote!(#private::cpu::columns_in_turn(launch.isa(), #dim))
+                    }
+                    None => quote!(384),
+                },
             };
         }
         if let Some(rows) = uses.contracted.get(&axis) {

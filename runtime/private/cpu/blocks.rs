@@ -82,10 +82,22 @@ pub fn rows(of: (InstructionSet, bool), length: i32, columns: i32, threads: usiz
     even(length, sizes.rows, if threads > 1 { sizes.few.0.min(length / 64) } else { 1 })
 }
 
-/// Rows of a block of which products with many columns are computed in turn: what stays in the second-level cache.
+/// Rows of a block of which products with many columns are computed in turn, and those columns: what lies between
+/// the products stays in the second-level cache.
+const IN_TURN: (i32, i32) = (72, 528);
+
+/// Rows of a block of which products with many columns are computed in turn.
 #[must_use]
 pub fn few_rows(length: i32, threads: usize) -> i32 {
-    even(length, VECTORS.rows, if threads > 1 { VECTORS.few.0.min(length / 64) } else { 1 })
+    even(length, IN_TURN.0, if threads > 1 { VECTORS.few.0.min(length / 64) } else { 1 })
+}
+
+/// Columns of such a product in one turn of a loop, which keeps what it carries: the fewer turns the better. Whole panels,
+/// and no power of two, of which rows would meet in few sets of a cache.
+#[must_use]
+pub fn columns_in_turn(isa: InstructionSet, length: i32) -> i32 {
+    let panel = crate::simd::dot::panel_width(isa, length.max(0) as usize) as i32;
+    even(length, IN_TURN.1, 1).saturating_add(panel - 1) / panel * panel
 }
 
 /// How much of the contracted axis is multiplied at once, in a product of `rows` rows: of few rows the other side is
@@ -126,9 +138,16 @@ mod tests {
     fn blocks_of_products_are_even_and_of_whole_panels() {
         assert_eq!(
             [0, 1, 12, 64, 100, 256, 300, 1024].map(|n| few_rows(n, 2)),
-            [1, 1, 12, 64, 100, 128, 100, 128]
+            [1, 1, 12, 64, 50, 64, 60, 69]
         );
-        assert_eq!([100, 144, 1024].map(|n| few_rows(n, 1)), [100, 144, 128]);
+        assert_eq!([72, 73, 1024].map(|n| few_rows(n, 1)), [72, 37, 69]);
+        for isa in [InstructionSet::Scalar, InstructionSet::Avx512] {
+            assert!(
+                [0, 1, 512, 528, 529, 2048, i32::MAX]
+                    .iter()
+                    .all(|n| (1..=576).contains(&columns_in_turn(isa, *n)))
+            );
+        }
         assert_eq!([64, 300, 1024].map(|n| rows((InstructionSet::Scalar, true), n, 1000, 1)), [64, 100, 128]);
         for isa in [InstructionSet::Scalar, InstructionSet::Avx2, InstructionSet::Avx512] {
             for length in [0, 1, 30, 64, 96, 256, 384, 1000, 1024, 4096, i32::MAX] {
