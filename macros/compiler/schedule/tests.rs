@@ -153,3 +153,60 @@ fn a_rows_sum_runs_along_the_row_though_its_result_does_not() {
              store out = v1",
     );
 }
+
+#[test]
+fn a_branch_on_a_const_parameter_does_not_cut_the_loop() {
+    check(
+        "fn bounded<const LOW: bool, M, N>(x: &Tensor<f32, (M, N)>, out: &mut Tensor<f32, (M, N)>) {
+            for m in tile(M) {
+                let mut y = x[(m, ..)] * 2.0;
+                if LOW {
+                    y = max(y, 0.0);
+                } else {
+                    y = y - 1.0;
+                }
+                out[(m, ..)] = y;
+            }
+        }",
+        "in parallel for each block of m
+           for each m
+             lanes N
+               v1 = x[m, N]
+               v3 = v1 mul 2
+               y = v3
+               v4 = y
+               v11 = y
+               v6 = v4 max 0
+               v12 = if LOW then v6 else v11
+               y = v12
+               v7 = y
+               v13 = y
+               v9 = v7 sub 1
+               v14 = if LOW then v13 else v9
+               y = v14
+               v10 = y
+               store out = v10
+         buffer b0[m, N]",
+    );
+}
+
+#[test]
+fn a_branch_on_a_scalar_or_around_a_load_stays() {
+    for (condition, value) in [("a > 0", "y + 1.0"), ("LOW", "x[(m, ..)]")] {
+        let source = format!(
+            "fn kept<const LOW: bool, M, N>(x: &Tensor<f32, (M, N)>, out: &mut Tensor<f32, (M, N)>, a: i32) {{
+                for m in tile(M) {{
+                    let mut y = x[(m, ..)] * 2.0;
+                    if {condition} {{ y = {value}; }}
+                    out[(m, ..)] = y;
+                }}
+            }}"
+        );
+        let item: syn::ItemFn = syn::parse_str(&source).expect("the kernel is Rust");
+        let mut errors = Diagnostics::default();
+        let (kernel, _) = parse_kernel(&item, &Helpers::default(), &mut errors);
+        assert!(errors.take().is_empty());
+        let printed = schedule(&kernel.expect("there are no errors")).expect("it has a schedule").to_string();
+        assert!(printed.contains("\n  if "), "{printed}");
+    }
+}
