@@ -159,8 +159,8 @@ impl<T: Element> Tensor<T> {
         shape: impl IntoShape,
     ) -> Result<Tensor<T>, TensorError> {
         let shape = shape.into_shape()?;
-        bytes::<T>(&shape)?;
-        Ok(Tensor::over(Storage::lent(owner, first.cast()), shape))
+        let bytes = bytes::<T>(&shape)?;
+        Ok(Tensor::over(Storage::lent(owner, first.cast(), bytes), shape))
     }
 
     fn allocate(shape: Shape) -> Result<Tensor<T>, TensorError> {

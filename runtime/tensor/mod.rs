@@ -144,9 +144,10 @@ impl<T: Element> Tensor<T> {
 
     /// Lets products keep this tensor, and all views of its memory, as they lay it out as their right operand: for
     /// weights, which many launches read and nobody writes. A product that would lay it out for itself then finds
-    /// that done, and products of 5 rows and more read it laid out. It costs memory: as much as the tensor has, twice that of
-    /// half types, for every view and block size that products lay out. Whoever writes to the tensor
-    /// drops what was kept. Products on GPUs keep nothing.
+    /// that done, and one of 13 rows or more reads it laid out. It costs memory for every view that products lay
+    /// out: as much as the view has, twice that of half types, four times that of floats of 8 bits, half as much again
+    /// on matrix units. All together is at most eight times the tensor's memory: then the oldest goes. Whoever writes to
+    /// the tensor drops what was kept. Products on GPUs keep nothing.
     ///
     /// ```
     /// # use tilewright::prelude::*;

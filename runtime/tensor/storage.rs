@@ -62,7 +62,7 @@ impl Storage {
         {
             return Some(Storage {
                 base: pages.base(),
-                kept: Kept::new(),
+                kept: Kept::new(bytes),
                 lock: AtomicU32::new(0),
                 owner: Owner::Pages(pages),
             });
@@ -78,19 +78,24 @@ impl Storage {
         };
         // SAFETY: at most ALIGNMENT - 1 further, which the allocation has room for; 0 if there is none.
         let base = unsafe { raw.add(raw.as_ptr().addr().wrapping_neg() % ALIGNMENT) };
-        Some(Storage { base, kept: Kept::new(), lock: AtomicU32::new(0), owner: Owner::Heap(raw, layout) })
+        Some(Storage {
+            base,
+            kept: Kept::new(bytes),
+            lock: AtomicU32::new(0),
+            owner: Owner::Heap(raw, layout),
+        })
     }
 
     /// Memory of someone else, for reading only.
-    pub(crate) fn lent(owner: Arc<dyn Any + Send + Sync>, base: NonNull<u8>) -> Storage {
-        Storage { base, kept: Kept::new(), lock: AtomicU32::new(0), owner: Owner::Lent(owner) }
+    pub(crate) fn lent(owner: Arc<dyn Any + Send + Sync>, base: NonNull<u8>, bytes: usize) -> Storage {
+        Storage { base, kept: Kept::new(bytes), lock: AtomicU32::new(0), owner: Owner::Lent(owner) }
     }
 
     /// Memory of a GPU.
     pub(crate) fn on_device(memory: Memory) -> Option<Storage> {
         let address = usize::try_from(memory.address).ok()?;
         let base = NonNull::new(std::ptr::without_provenance_mut(address))?;
-        Some(Storage { base, kept: Kept::new(), lock: AtomicU32::new(0), owner: Owner::Device(memory) })
+        Some(Storage { base, kept: Kept::new(0), lock: AtomicU32::new(0), owner: Owner::Device(memory) })
     }
 
     /// The GPU that it is on, if any.

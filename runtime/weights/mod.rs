@@ -210,7 +210,7 @@ impl Weights {
     }
 
     /// The same weights, of which products keep what they lay out: see [`Tensor::keep_packed`], which is called for
-    /// every tensor that is read or bound.
+    /// every tensor that is read or bound. Each keeps its own: read a tensor once, not at every step.
     ///
     /// ```
     /// use tilewright::prelude::*;

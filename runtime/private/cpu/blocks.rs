@@ -92,12 +92,13 @@ pub fn few_rows(length: i32, threads: usize) -> i32 {
     even(length, IN_TURN.0, if threads > 1 { VECTORS.few.0.min(length / 64) } else { 1 })
 }
 
-/// Columns of such a product in one turn of a loop, which keeps what it carries: the fewer turns the better. Whole panels,
-/// and no power of two, of which rows would meet in few sets of a cache.
+/// Columns of such a product in one turn of a loop, which keeps what it carries: the fewer turns the better. Of several
+/// turns whole panels, and no multiple of 512, of which rows would meet in few sets of a cache.
 #[must_use]
 pub fn columns_in_turn(isa: InstructionSet, length: i32) -> i32 {
     let panel = crate::simd::dot::panel_width(isa, length.max(0) as usize) as i32;
-    even(length, IN_TURN.1, 1).saturating_add(panel - 1) / panel * panel
+    let columns = even(length, IN_TURN.1, 1).saturating_add(panel - 1) / panel * panel;
+    if columns % 512 == 0 && columns < length { columns + panel } else { columns }
 }
 
 /// How much of the contracted axis is multiplied at once, in a product of `rows` rows: of few rows the other side is
@@ -141,7 +142,12 @@ mod tests {
             [1, 1, 12, 64, 50, 64, 60, 69]
         );
         assert_eq!([72, 73, 1024].map(|n| few_rows(n, 1)), [72, 37, 69]);
-        for isa in [InstructionSet::Scalar, InstructionSet::Avx512] {
+        for isa in [InstructionSet::Scalar, InstructionSet::Avx2, InstructionSet::Avx512] {
+            for n in [529, 1000, 1024, 2048, 4096, i32::MAX] {
+                let columns = columns_in_turn(isa, n);
+                let panel = crate::simd::dot::panel_width(isa, n as usize) as i32;
+                assert!(columns % panel == 0 && columns % 512 != 0, "{isa:?} {n}: {columns}");
+            }
             assert!(
                 [0, 1, 512, 528, 529, 2048, i32::MAX]
                     .iter()

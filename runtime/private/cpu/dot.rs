@@ -229,14 +229,15 @@ pub unsafe fn pack<E: Element>(
         return None;
     }
     let (at_once, source) = (block.max(0) as usize, rhs.strided());
+    let share = |count: usize, work: &(dyn Fn(usize) + Sync)| for_each(threads, count, &work);
     // SAFETY: promised by the caller.
-    let pack = || unsafe {
-        Packed::pack(isa, source, batches, columns, depth, at_once, |count, work| {
-            for_each(threads, count, &work);
-        })
-    };
-    Some(match kept {
-        Some(kept) => kept.get_or_pack(|packed| packed.is_of(isa, source, batches, shape, at_once), pack),
-        None => Arc::new(pack()),
+    Some(unsafe {
+        match kept {
+            Some(kept) => kept.get_or_pack(
+                |packed| packed.is_of(isa, source, batches, shape, at_once),
+                || Packed::pack_to_keep(isa, source, batches, shape, at_once, share),
+            ),
+            None => Arc::new(Packed::pack(isa, source, batches, columns, depth, at_once, share)),
+        }
     })
 }

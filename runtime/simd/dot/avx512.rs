@@ -1,6 +1,8 @@
 //! Products with AVX-512: 9 rows by 3 registers, or 12 by 2.
 
-use super::inner::{ALONE_STEP, Inner, Outer, inner, inner_table, outer, outer_table};
+use super::inner::{
+    ALONE_STEP, Inner, Outer, alone_table, inner, inner_alone, inner_table, outer, outer_table,
+};
 use super::kernels::{Few, Kernels};
 use super::layout::{self, Layout, Task};
 use super::micro::{Tile, micro as body, micro_table};
@@ -194,6 +196,10 @@ with_avx512! {
         // SAFETY: the same contract.
         unsafe { inner::<R, S, M, J>(task) }
     }
+    unsafe fn alone_of<R: Widening, const S: usize>(task: &Inner) {
+        // SAFETY: the same contract.
+        unsafe { inner_alone::<R, S>(task) }
+    }
     unsafe fn outer_of<R: Widening, const S: usize, const M: usize, const P: usize, const V: usize, const ASKS: bool>(
         task: &Outer,
     ) {
@@ -214,7 +220,8 @@ static LAYOUT: Layout = Layout { copy, transpose };
 static FEW: Few = Few {
     inner: inner_table!(inner_of, F32x16: 1: 4 8, 2: 4, 3: 4, 4: 4, 5: 4, 6: 4, 7: 3, 8: 3, 9: 2, 10: 2, 11: 2, 12: 2),
     outer: outer_table!(outer_of, F32x16),
-    alone: outer_of::<F32x16, 0, 1, ALONE_STEP, 2, false>,
+    outer_alone: outer_of::<F32x16, 0, 1, ALONE_STEP, 2, false>,
+    inner_alone: alone_table!(alone_of, F32x16),
 };
 
 macro_rules! tables {

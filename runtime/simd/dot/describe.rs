@@ -73,25 +73,25 @@ fn of<T: Number>(isa: InstructionSet, product: &Described) -> Description {
         Way::Nothing => vectors("nothing to multiply".to_owned()),
         Way::Unit(way) => {
             let (left, right) = way.forms();
-            if !super::has_matrix_unit(isa) {
-                let shape = match way {
-                    amx::Way::Few(..) => {
-                        "inner products of all rows with contiguous lines, in place".to_owned()
-                    }
-                    amx::Way::Tiles(..) => {
-                        let place = if packed { once } else { ", right operand laid out by each program" };
-                        format!("microkernel of 8 x 48 sums (3 registers of 16 lanes){place}")
-                    }
+            let is_lines = matches!(way, amx::Way::Lines(..));
+            if is_lines || !super::has_matrix_unit(isa) {
+                let shape = if is_lines {
+                    "inner products of all rows with contiguous lines, in place".to_owned()
+                } else {
+                    let place = if packed { once } else { ", right operand laid out by each program" };
+                    format!("microkernel of 8 x 48 sums (3 registers of 16 lanes){place}")
                 };
                 let words = format!("{shape}, four bytes a lane (AVX-512 VNNI)");
                 return Description { words, unit_parts: 0, of_bytes: true };
             }
             let shape = match way {
-                amx::Way::Few(..) => "16 lines of the right operand, in place, by all rows",
+                amx::Way::Few(..) | amx::Way::Lines(..) => {
+                    "16 lines of the right operand, in place, by all rows"
+                }
                 amx::Way::Tiles(..) => "32 x 32 sums in tiles",
             };
             let place = match way {
-                amx::Way::Few(..) => "",
+                amx::Way::Few(..) | amx::Way::Lines(..) => "",
                 amx::Way::Tiles(..) if packed => once,
                 amx::Way::Tiles(..) => ", right operand laid out by each program",
             };

@@ -4,6 +4,7 @@
 //! Where the operand's contracted axis is contiguous, its lines are multiplied with the rows and summed up
 //! (`inner`); where its other axis is, multiples of its lines are added to the rows of the product (`outer`).
 
+use super::micro::LINE;
 use super::register::{Stored, Widening};
 use std::sync::OnceLock;
 
@@ -126,6 +127,43 @@ pub(super) unsafe fn inner<R: Widening, const STORED: usize, const M: usize, con
                 *to = if task.accumulate { *to + sum } else { sum };
             }
         }
+    }
+}
+
+/// Registers that one row and one line are summed in: additions do not wait for each other.
+const CHAINS: usize = 4;
+/// Bytes ahead that one line after the other is asked for.
+const FAR: usize = 16 << 10;
+
+/// One row by one line, of which what comes long after is asked for: lines that follow one another are one stream.
+///
+/// # Safety
+/// As [`InnerKernel`].
+#[inline(always)]
+pub(super) unsafe fn inner_alone<R: Widening, const STORED: usize>(task: &Inner) {
+    let stored = Stored::from_index(STORED);
+    let at = |p: usize| task.b.wrapping_add(p * stored.size());
+    let whole = task.k / (CHAINS * R::LANES) * (CHAINS * R::LANES);
+    // SAFETY: promised by the caller: `p + n <= k`.
+    unsafe {
+        let mut sums = [R::zero(); CHAINS];
+        for p in (0..whole).step_by(CHAINS * R::LANES) {
+            for ahead in (0..CHAINS * R::LANES * stored.size()).step_by(LINE) {
+                R::prefetch(at(p).wrapping_add(FAR + ahead).cast());
+            }
+            for (chain, sum) in sums.iter_mut().enumerate() {
+                let p = p + chain * R::LANES;
+                *sum = R::load(task.a.add(p)).mul_add(R::widen(stored, at(p)), *sum);
+            }
+        }
+        for p in (whole..task.k).step_by(R::LANES) {
+            let n = R::LANES.min(task.k - p);
+            let row = R::load_first(task.a.add(p), R::mask(n));
+            sums[0] = row.mul_add(R::widen_first(stored, at(p), n), sums[0]);
+        }
+        let [a, b, c, d] = sums;
+        let sum = a.add(b).add(c.add(d)).sum();
+        *task.c = if task.accumulate { *task.c + sum } else { sum };
     }
 }
 
@@ -287,6 +325,14 @@ macro_rules! inner_table {
     };
 }
 pub(super) use inner_table;
+
+/// For each stored type.
+macro_rules! alone_table {
+    ($alone:ident, $R:ty) => {
+        [$alone::<$R, 0>, $alone::<$R, 1>, $alone::<$R, 2>, $alone::<$R, 3>, $alone::<$R, 4>]
+    };
+}
+pub(super) use alone_table;
 
 /// For each stored type and number of rows: for one contracted element and for [`OUTER_STEP`].
 macro_rules! outer_table {

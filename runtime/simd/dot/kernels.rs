@@ -1,6 +1,6 @@
 //! The functions of each instruction set, as tables: differences between targets are data.
 
-use super::inner::{INNER_ROWS, InnerKernels, OUTER_ROWS, OuterKernel};
+use super::inner::{INNER_ROWS, InnerKernel, InnerKernels, OUTER_ROWS, OuterKernel};
 use super::layout::Layout;
 use super::micro::Micro;
 use super::portable;
@@ -30,7 +30,9 @@ pub(super) struct Few {
     /// `outer[stored][rows - 1][one contracted element, or several]`.
     pub(super) outer: &'static [[[OuterKernel; 2]; OUTER_ROWS]; 5],
     /// One row of f32, where the processor follows lines.
-    pub(super) alone: OuterKernel,
+    pub(super) outer_alone: OuterKernel,
+    /// One row by one line after the other, of each stored type, where the processor follows lines.
+    pub(super) inner_alone: [InnerKernel; 5],
 }
 
 impl<T> Kernels<T> {

@@ -29,7 +29,7 @@ impl Buffer {
             .unwrap_or_else(|_| panic!("{bytes} bytes for a packed operand are more than memory can be"))
     }
 
-    fn new(bytes: usize) -> Buffer {
+    pub(super) fn new(bytes: usize) -> Buffer {
         if bytes == 0 {
             return Buffer { base: NonNull::dangling(), bytes, pages: None };
         }
@@ -42,6 +42,10 @@ impl Buffer {
         // SAFETY: not 0 bytes.
         let base = NonNull::new(unsafe { alloc(layout) }).unwrap_or_else(|| handle_alloc_error(layout));
         Buffer { base, bytes, pages: None }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub(super) fn pointer(&self) -> *mut u8 {

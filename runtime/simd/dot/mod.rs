@@ -89,7 +89,7 @@ pub enum Operand {
     Strided(Strided),
     /// Packed once for many products.
     Packed(PackedTile),
-    /// The same, for a matrix unit.
+    /// The same in tiles: for a matrix unit, or bytes for vectors.
     Tiled(TiledTile),
 }
 

@@ -33,10 +33,12 @@ pub fn has_matrix_unit(isa: InstructionSet) -> bool {
     amx::is_available(isa)
 }
 
-/// Right operands as panels `[batch][panel][k][panel width]`, widened to f32, or in the tiles of a matrix unit.
+/// Right operands as panels `[batch][panel][k][panel width]`, widened to f32, or in tiles, as for a matrix unit.
 #[derive(Debug)]
 pub struct Packed {
     buffer: Option<Buffer>,
+    /// Its buffer is freed when it goes, not used again.
+    is_kept: bool,
     source: Strided,
     batches: Batches,
     panels: usize,
@@ -78,7 +80,7 @@ impl Packed {
     const WORTH_SHARING: usize = 1 << 16;
 
     /// Whether an operand of this kind is better packed for products of `rows` rows at once. Bytes are only packed
-    /// for matrix units.
+    /// for what multiplies them in tiles: a matrix unit, or AVX-512 VNNI.
     ///
     /// ```
     /// use tilewright::element::Kind;
@@ -128,12 +130,45 @@ impl Packed {
         rows: usize,
         share: impl FnOnce(usize, &(dyn Fn(usize) + Sync)),
     ) -> Packed {
+        // SAFETY: the same contract.
+        unsafe { Packed::pack_into(take, isa, source, batches, (n, k), rows, share) }
+    }
+
+    /// As [`Packed::pack`], to be kept: in memory of its own, which nobody gets when it goes.
+    ///
+    /// # Safety
+    /// As [`Packed::pack`].
+    pub(crate) unsafe fn pack_to_keep(
+        isa: InstructionSet,
+        source: Strided,
+        batches: &[(usize, isize)],
+        (n, k): (usize, usize),
+        rows: usize,
+        share: impl FnOnce(usize, &(dyn Fn(usize) + Sync)),
+    ) -> Packed {
+        // SAFETY: the same contract.
+        let mut packed = unsafe { Packed::pack_into(Buffer::new, isa, source, batches, (n, k), rows, share) };
+        packed.is_kept = true;
+        packed
+    }
+
+    /// # Safety
+    /// As [`Packed::pack`].
+    unsafe fn pack_into(
+        memory: impl FnOnce(usize) -> Buffer,
+        isa: InstructionSet,
+        source: Strided,
+        batches: &[(usize, isize)],
+        (n, k): (usize, usize),
+        rows: usize,
+        share: impl FnOnce(usize, &(dyn Fn(usize) + Sync)),
+    ) -> Packed {
         let (form, width) = shape_of_panels(isa, source.kind, rows, (n, k));
         let count: usize = batches.iter().map(|(length, _)| length).product();
         let panels = n.div_ceil(width);
         let elements = [panels, k, width].into_iter().fold(count, usize::saturating_mul);
         let panel = form.map_or(k.saturating_mul(width * size_of::<f32>()), |form| form.strip(k));
-        let buffer = take([count, panels].into_iter().fold(panel, usize::saturating_mul));
+        let buffer = memory([count, panels].into_iter().fold(panel, usize::saturating_mul));
         let (to, odd) = (buffer.pointer(), AtomicBool::new(false));
         let job = Job { isa, source, batches, n, k, panels, width, panel, form, odd: &odd, to };
         // SAFETY: the caller's contract; the buffer has room for every panel, each of which is written once.
@@ -144,7 +179,12 @@ impl Packed {
             share(count * panels, &pack);
         }
         let batches = batches.into();
-        Packed { buffer: Some(buffer), source, batches, panels, n, k, width, form, odd }
+        Packed { buffer: Some(buffer), is_kept: false, source, batches, panels, n, k, width, form, odd }
+    }
+
+    /// Bytes of memory that it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.buffer.as_ref().map_or(0, Buffer::bytes)
     }
 
     /// Whether it is what [`Packed::pack`] would make of the same.
@@ -192,7 +232,9 @@ impl Packed {
 
 impl Drop for Packed {
     fn drop(&mut self) {
-        if let Some(buffer) = self.buffer.take() {
+        if let Some(buffer) = self.buffer.take()
+            && !self.is_kept
+        {
             give(buffer);
         }
     }

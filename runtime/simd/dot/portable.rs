@@ -1,6 +1,8 @@
 //! Products in portable Rust: four lanes in an array, which the compiler may turn into SSE2 or NEON.
 
-use super::inner::{ALONE_STEP, Inner, Outer, inner, inner_table, outer, outer_table};
+use super::inner::{
+    ALONE_STEP, Inner, Outer, alone_table, inner, inner_alone, inner_table, outer, outer_table,
+};
 use super::kernels::{Few, Kernels};
 use super::layout::{self, Layout, Task};
 use super::micro::{Tile, micro as body, micro_table};
@@ -119,6 +121,10 @@ unsafe fn inner_of<R: Widening, const S: usize, const M: usize, const J: usize>(
     // SAFETY: the same contract.
     unsafe { inner::<R, S, M, J>(task) }
 }
+unsafe fn alone_of<R: Widening, const S: usize>(task: &Inner) {
+    // SAFETY: the same contract.
+    unsafe { inner_alone::<R, S>(task) }
+}
 unsafe fn outer_of<
     R: Widening,
     const S: usize,
@@ -145,7 +151,8 @@ static LAYOUT: Layout = Layout { copy, transpose };
 static FEW: Few = Few {
     inner: inner_table!(inner_of, Four<f32>: 1: 4 4, 2: 4, 3: 4, 4: 2, 5: 2, 6: 2, 7: 1, 8: 1, 9: 1, 10: 1, 11: 1, 12: 1),
     outer: outer_table!(outer_of, Four<f32>),
-    alone: outer_of::<Four<f32>, 0, 1, ALONE_STEP, 2, false>,
+    outer_alone: outer_of::<Four<f32>, 0, 1, ALONE_STEP, 2, false>,
+    inner_alone: alone_table!(alone_of, Four<f32>),
 };
 
 macro_rules! tables {

@@ -121,6 +121,10 @@ impl Few {
             unreachable!("Few::of has looked");
         };
         let inner = &few.inner[stored as usize][self.rows - 1];
+        let (mut one, mut most) = (inner.one, inner.lines);
+        if self.rows == 1 && stored != Stored::Bits32 && follows_lines() {
+            (one, most) = (few.inner_alone[stored as usize], usize::MAX);
+        }
         let depth = inner_depth(self.rows);
         let lda = self.k.min(depth).next_multiple_of(16);
         let a = scratch.room::<f32>(self.rows * lda);
@@ -131,7 +135,7 @@ impl Few {
             unsafe { lay_out(isa, self.row.at(0, p), (self.rows, k), a, lda) };
             let mut line = 0;
             while line < self.lines {
-                let several = self.lines - line >= inner.lines;
+                let several = self.lines - line >= most;
                 let task = Inner {
                     k,
                     a,
@@ -145,8 +149,8 @@ impl Few {
                     accumulate: self.accumulate || p > 0,
                 };
                 // SAFETY: as above; `line` and as many more as the kernel takes exist.
-                unsafe { (if several { inner.several } else { inner.one })(&task) };
-                line += if several { inner.lines } else { 1 };
+                unsafe { (if several { inner.several } else { one })(&task) };
+                line += if several { most } else { 1 };
             }
         }
     }
@@ -178,7 +182,7 @@ unsafe fn outer<T: Number>(isa: InstructionSet, problem: &Problem<T>, scratch: &
     let [one, mut several] = few.outer[stored as usize][m - 1];
     let mut step = OUTER_STEP;
     if m == 1 && stored == Stored::Bits32 && follows_lines() {
-        (several, step) = (few.alone, ALONE_STEP);
+        (several, step) = (few.outer_alone, ALONE_STEP);
     }
     // Only f32 has outer kernels, so `c` is f32.
     let c = problem.c.cast::<f32>();

@@ -1,7 +1,9 @@
 //! Claims about products: equal to three loops, and nothing else is touched.
 
+use super::inner::{ALONE_STEP, Inner, Outer};
 use super::kernels::Number;
 use super::product::blocks;
+use super::register::Stored;
 use super::*;
 use crate::element::Element;
 use crate::{f8e4m3, f8e5m2};
@@ -687,5 +689,63 @@ fn half_floats_are_refused_where_sums_are_integers() {
             false,
             &mut Scratch::new(),
         );
+    }
+}
+
+/// The kernels that `follows_lines` chooses, on every processor.
+#[test]
+fn one_row_meets_lines_one_after_the_other() {
+    let random = &mut Random(37);
+    for isa in sets() {
+        let few = f32::kernels(isa).few.expect("f32 has kernels for few rows");
+        for k in [1, 15, 64, 65, 200, 1030] {
+            for accumulate in [false, true] {
+                let (a, b) = (reals(random, k), reals(random, k));
+                let b: Vec<f16> = b.into_iter().map(f16::from_f32).collect();
+                let mut sum = 0.5;
+                let task = Inner {
+                    k,
+                    a: a.as_ptr(),
+                    lda: 0,
+                    b: b.as_ptr().cast(),
+                    ldb: 0,
+                    asks: true,
+                    c: &raw mut sum,
+                    row: 0,
+                    column: 0,
+                    accumulate,
+                };
+                // SAFETY: `k` elements of either; the set is available.
+                unsafe { few.inner_alone[Stored::F16 as usize](&task) };
+                let products = a.iter().zip(&b).map(|(a, b)| f64::from(*a) * b.to_f64());
+                let expected = products.sum::<f64>() + if accumulate { 0.5 } else { 0.0 };
+                let found = f64::from(sum);
+                assert!((found - expected).abs() < 1e-4, "{isa:?} {k}: {found}, not {expected}");
+            }
+        }
+        for n in [1, 16, 31, 32, 33, 100] {
+            let (a, b) = (reals(random, ALONE_STEP), reals(random, ALONE_STEP * n));
+            let mut c = vec![1.0f32; n + 1];
+            let task = Outer {
+                n,
+                a: a.as_ptr(),
+                lda: 0,
+                b: b.as_ptr().cast(),
+                ldb: n as isize,
+                c: c.as_mut_ptr(),
+                ldc: 0,
+            };
+            // SAFETY: `ALONE_STEP` lines of `n`, and as many sums.
+            unsafe { (few.outer_alone)(&task) };
+            for (j, found) in c[..n].iter().enumerate() {
+                let expected =
+                    1.0 + (0..ALONE_STEP).map(|p| f64::from(a[p]) * f64::from(b[p * n + j])).sum::<f64>();
+                assert!(
+                    (f64::from(*found) - expected).abs() < 1e-5,
+                    "{isa:?} {n} {j}: {found}, not {expected}"
+                );
+            }
+            assert_eq!(c[n], 1.0);
+        }
     }
 }

@@ -191,7 +191,7 @@ fn is_split_again(form: Form, n: usize, k: usize) -> bool {
 /// Lays out one strip of a right operand; false if a number cannot be split.
 ///
 /// # Safety
-/// The processor has a matrix unit; the task's elements are readable and its tiles writable.
+/// The processor has AVX-512; the task's elements are readable and its tiles writable.
 pub(super) unsafe fn lay_out_strip(task: &Task) -> bool {
     // SAFETY: the same contract.
     unsafe { lay_out(task) }
@@ -222,8 +222,10 @@ pub(super) fn multiplies(isa: InstructionSet, form: Form) -> bool {
 /// How a product of operands in tiles is computed.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Way {
-    /// Few rows, with lines that are read where they are.
+    /// Few rows, with lines that are read where they are: on a unit.
     Few(Form, Form),
+    /// Few rows of bytes, with lines that are read where they are: by vectors.
+    Lines(Form, Form),
     /// Both sides in tiles.
     Tiles(Form, Form),
 }
@@ -235,9 +237,11 @@ impl Way {
         if !multiplies(isa, right) {
             return None;
         }
-        let few = if Unit::is_available(isa) { is_few(problem, right) } else { vnni::is_few(problem) };
-        if few {
+        if Unit::is_available(isa) && is_few(problem, right) {
             return Some(Way::Few(left, right));
+        }
+        if matches!(right, Form::Bytes { .. }) && vnni::is_available(isa) && vnni::is_few(problem) {
+            return Some(Way::Lines(left, right));
         }
         let gains = pays(right, problem.m, problem.n, problem.k, false);
         (gains || !matches!(problem.b, Operand::Strided(_))).then_some(Way::Tiles(left, right))
@@ -246,7 +250,7 @@ impl Way {
     /// The forms of both sides.
     pub(super) fn forms(self) -> (Form, Form) {
         match self {
-            Way::Few(left, right) | Way::Tiles(left, right) => (left, right),
+            Way::Few(left, right) | Way::Lines(left, right) | Way::Tiles(left, right) => (left, right),
         }
     }
 }
@@ -314,10 +318,8 @@ pub(super) unsafe fn product<T: Number>(
     // SAFETY: the same contract.
     unsafe {
         match way {
-            Way::Few(rows, lines) if Unit::is_available(isa) => {
-                few_rows(isa, (rows, lines), problem, scratch)
-            }
-            Way::Few(rows, lines) => vnni::few_rows((rows, lines), problem, scratch),
+            Way::Few(rows, lines) => few_rows(isa, (rows, lines), problem, scratch),
+            Way::Lines(rows, lines) => vnni::few_rows((rows, lines), problem, scratch),
             Way::Tiles(left, right) => in_tiles(isa, (left, right), problem, scratch),
         }
     }
