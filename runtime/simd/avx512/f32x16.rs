@@ -50,6 +50,22 @@ macro_rules! reduction {
     )*};
 }
 
+/// Looks for NaN once, not at every step.
+macro_rules! extreme {
+    ($($name:ident = $op:ident;)*) => {$(
+        #[inline(always)]
+        fn $name(self) -> f32 {
+            let x = self.0;
+            let nan = intrinsic!(_mm512_cmp_ps_mask::<_CMP_UNORD_Q>(x, x));
+            let x = intrinsic!($op(x, _mm512_shuffle_f32x4::<0b_01_00_11_10>(x, x)));
+            let x = intrinsic!($op(x, _mm512_shuffle_f32x4::<0b_10_11_00_01>(x, x)));
+            let x = intrinsic!($op(x, _mm512_permute_ps::<0b_01_00_11_10>(x)));
+            let x = intrinsic!($op(x, _mm512_permute_ps::<0b_10_11_00_01>(x)));
+            if nan == 0 { intrinsic!(_mm512_cvtss_f32(x)) } else { f32::NAN }
+        }
+    )*};
+}
+
 impl Vector for F32x16 {
     type Scalar = f32;
     type Mask = Bits<16>;
@@ -108,8 +124,10 @@ impl Vector for F32x16 {
     reduction! {
         reduce_add = add;
         reduce_mul = mul;
-        reduce_max = max;
-        reduce_min = min;
+    }
+    extreme! {
+        reduce_max = _mm512_max_ps;
+        reduce_min = _mm512_min_ps;
     }
 }
 
