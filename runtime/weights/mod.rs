@@ -209,7 +209,7 @@ impl Weights {
         Weights { device: *device, ..self }
     }
 
-    /// The same weights, of which products keep what they lay out: see [`Tensor::keep_packed`], which is called for
+    /// The same weights, of which products keep what they lay out: see [`Tensor::keep_packed`](crate::Tensor::keep_packed), which is called for
     /// every tensor that is read or bound. Each keeps its own: read a tensor once, not at every step.
     ///
     /// ```
