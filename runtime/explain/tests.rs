@@ -31,7 +31,7 @@ fn explanations_nest() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "measures time")]
+#[cfg_attr(any(miri, sanitized), ignore = "measures time")]
 fn the_machine_has_rates() {
     for isa in InstructionSet::ALL.into_iter().filter(|isa| isa.is_available()) {
         let rate = multiply_adds(isa, 1);
