@@ -23,7 +23,7 @@ impl Emitter<'_> {
                 slots: [usize; #n],
                 extremes: [usize; #n],
                 packed: [::core::option::Option<#private::cpu::SharedPacked>; #n_packed],
-                stream: bool,
+                stream: #private::Streams,
                 direct: bool,
                 generics: ::core::marker::PhantomData<fn() -> (#types)>,
                 #(#fields)*

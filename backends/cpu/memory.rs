@@ -136,7 +136,20 @@ impl Emitter<'_> {
         if per_lane {
             return quote!(#place.load::<#element>(#view.ptr, #otherwise));
         }
-        quote!(#place.load::<#set, #element>(#view.ptr, #stride, #n, #otherwise))
+        let next_row = self.next_row(tensor, index, at);
+        quote!(#place #next_row.load::<#set, #element>(#view.ptr, #stride, #n, #otherwise))
+    }
+
+    /// Tells a place in a lane loop where its tensor's next row is.
+    fn next_row(&self, tensor: ParamId, index: &[Index], at: At<'_>) -> Option<TokenStream> {
+        let At::Lanes(axis, lanes) = at else { return None };
+        let again = lanes.last_reads.contains(&tensor);
+        let open = self.open.borrow();
+        let row = open.get(open.len().checked_sub(2)?)?;
+        let is_row = |index: &Index| matches!(index, Index::Axis { axis, offset: None } if axis == row);
+        let (d, view) = (index.iter().position(is_row)?, names::param(tensor));
+        let extent = self.extent(axis);
+        Some(quote!(.ask_for_row(#view.strides[#d], #extent, #again)))
     }
 
     /// `tensor[index] = value`.
@@ -149,10 +162,11 @@ impl Emitter<'_> {
         if per_lane {
             return quote!(#place.store::<#element>(#view.ptr, #value););
         }
-        // A thread has few buffers for such stores, and computes little while it waits for one.
-        let is_light = matches!(at, At::Lanes(_, lanes) if !lanes.is_heavy.get());
-        if is_light && self.streamed().contains(&tensor) {
+        if let At::Lanes(_, lanes) = at
+            && self.streamed().contains(&tensor)
+        {
             let stream = names::plain("stream");
+            let stream = if lanes.is_heavy.get() { quote!(#stream.heavy) } else { quote!(#stream.light) };
             return quote!(#place.store_or_stream::<#set, #element>(#view.ptr, #stride, #n, #value, #stream););
         }
         quote!(#place.store::<#set, #element>(#view.ptr, #stride, #n, #value);)

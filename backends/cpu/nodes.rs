@@ -5,8 +5,8 @@ use super::values::{At, LaneLoop};
 use super::{Emitter, names};
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
-use tilewright_compiler::ir::{AxisId, AxisKind, DimId, ParamKind, ValueId};
-use tilewright_compiler::schedule::{Node, Reduction, Refusal};
+use tilewright_compiler::ir::{AxisId, AxisKind, DimId, Index, Op, ParamId, ParamKind, ValueId};
+use tilewright_compiler::schedule::{Node, Reduction, Refusal, each_node};
 
 impl Emitter<'_> {
     /// What one program does.
@@ -17,7 +17,7 @@ impl Emitter<'_> {
         let nodes = self.nodes(&self.schedule.body, At::Scalar)?;
         let stream = names::plain("stream");
         let settle = (!self.streamed().is_empty())
-            .then(|| quote!(if #stream { <__S as #private::simd::Memory>::settle(); }));
+            .then(|| quote!(if #stream.light { <__S as #private::simd::Memory>::settle(); }));
         Ok(quote! {
             #[inline(always)]
             #[allow(unused, unused_labels, clippy::all, reason = "written by a macro")]
@@ -130,7 +130,9 @@ impl Emitter<'_> {
                 }
             }
             Node::Store { tensor, index, value } => self.store(*tensor, index, *value, at),
-            Node::Loop { axis, lanes: true, reductions, body } => self.lane_loop(*axis, reductions, body)?,
+            Node::Loop { axis, lanes: true, reductions, body } => {
+                self.lane_loop(*axis, reductions, body, LaneLoop::default())?
+            }
             Node::Loop { axis, lanes: false, reductions, body } => self.row_loop(*axis, reductions, body)?,
             Node::Dot(dot) => self.dot(dot)?,
             Node::Sequential { axis, first, body } => self.sequential(*axis, *first, body)?,
@@ -174,7 +176,14 @@ impl Emitter<'_> {
     ) -> Result<TokenStream, Refusal> {
         let starts: Vec<_> = reductions.iter().map(|r| self.start(r, At::Scalar, 1)).collect();
         self.open.borrow_mut().push(axis);
-        let body = self.nodes(body, At::Scalar);
+        let in_row = (0..body.len()).map(|at| {
+            if let Node::Loop { axis: lane, lanes: true, reductions, body: inner } = &body[at] {
+                let info = LaneLoop { last_reads: self.last_reads(axis, body, at), ..LaneLoop::default() };
+                return self.lane_loop(*lane, reductions, inner, info);
+            }
+            self.node(&body[at], At::Scalar)
+        });
+        let body: Result<TokenStream, Refusal> = in_row.collect();
         self.open.borrow_mut().pop();
         let (body, position, extent) = (body?, names::position(axis), self.extent(axis));
         let finishes = reductions.iter().map(|r| self.finish(r, At::Scalar, 1));
@@ -185,13 +194,34 @@ impl Emitter<'_> {
         })
     }
 
+    /// The tensors with rows along `axis` that the lane loop `nodes[at]` reads after others, as the last one.
+    fn last_reads(&self, axis: AxisId, nodes: &[Node], at: usize) -> Vec<ParamId> {
+        let read = |nodes: &[Node]| {
+            let mut tensors = Vec::new();
+            each_node(nodes, &mut |node| {
+                if let Node::Compute { value, .. } = node
+                    && let Op::Load { tensor, index, .. } = &self.kernel.values[*value].op
+                    && index.iter().any(|i| matches!(i, Index::Axis { axis: a, offset: None } if *a == axis))
+                {
+                    tensors.push(*tensor);
+                }
+            });
+            tensors
+        };
+        let (before, after) = (read(&nodes[..at]), read(&nodes[at + 1..]));
+        let mut here = read(&nodes[at..=at]);
+        here.retain(|tensor| before.contains(tensor) && !after.contains(tensor));
+        here
+    }
+
     fn lane_loop(
         &self,
         axis: AxisId,
         reductions: &[Reduction],
         body: &[Node],
+        info: LaneLoop,
     ) -> Result<TokenStream, Refusal> {
-        let (private, info) = (&self.private, LaneLoop::default());
+        let private = &self.private;
         let at = At::Lanes(axis, &info);
         self.open.borrow_mut().push(axis);
         let body = self.nodes(body, at);

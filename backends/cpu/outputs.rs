@@ -40,7 +40,7 @@ impl Emitter<'_> {
                 }
             })
         });
-        quote!(!stream && launch.is_alone(&[#(#tensors),*]) #(#fits)*)
+        quote!(!stream.light && launch.is_alone(&[#(#tensors),*]) #(#fits)*)
     }
 
     /// The first element and the strides of a buffer; `own` is its place in the workspace.

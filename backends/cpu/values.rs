@@ -6,7 +6,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::quote;
 use std::cell::{Cell, RefCell};
 use tilewright_compiler::ir::{
-    AxisId, AxisKind, BinaryOp, Callee, CompareOp, Elem, Fold, Op, UnaryOp, ValueId,
+    AxisId, AxisKind, BinaryOp, Callee, CompareOp, Elem, Fold, Op, ParamId, UnaryOp, ValueId,
 };
 
 /// A lane loop while its body is emitted.
@@ -18,6 +18,9 @@ pub struct LaneLoop {
     pub closure: RefCell<Vec<ValueId>>,
     pub has_reduction: Cell<bool>,
     pub is_heavy: Cell<bool>,
+    /// Tensors that earlier loops over the same row read too, and later ones do not: of these, the caches can be asked
+    /// for the next row.
+    pub last_reads: Vec<ParamId>,
 }
 
 /// Where code stands: what an operation works on.

@@ -21,6 +21,7 @@ use smallvec::SmallVec;
 
 use caches::worth_streaming;
 
+pub use caches::Streams;
 pub use faults::Faults;
 pub(crate) use grid::for_each;
 pub use grid::{GridAxis, Program};
@@ -358,10 +359,10 @@ impl<'a> Launch<'a> {
         Ok(())
     }
 
-    /// Whether outputs, of which a kernel reads no element, are so large that they leave the caches before
-    /// anyone can read them: then they are better stored past these.
+    /// Which loops store outputs, of which a kernel reads no element, past the caches: those that are so large that they
+    /// leave these before anyone can read them.
     #[must_use]
-    pub fn streams(&self, parameters: &[usize]) -> bool {
+    pub fn streams(&self, parameters: &[usize]) -> Streams {
         let is_large = |argument: &&Argument<'_>| {
             let Span { size, shape, rank, .. } = &argument.span;
             shape[..*rank].iter().fold(*size, |bytes, length| bytes.saturating_mul(*length))
@@ -369,7 +370,7 @@ impl<'a> Launch<'a> {
         };
         let mut outputs = self.tensors.iter().filter(|argument| parameters.contains(&argument.parameter));
         // What is also an input is in the caches already.
-        outputs.any(|argument| is_large(&argument)) && self.is_alone(parameters)
+        Streams::new(outputs.any(|argument| is_large(&argument)) && self.is_alone(parameters))
     }
 
     /// Whether no other argument is in the same memory as these.

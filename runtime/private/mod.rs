@@ -10,8 +10,8 @@ pub use crate::element::{Element, Float, Kind};
 pub use crate::error::{Error, LaunchError};
 pub use crate::explain::Explanation;
 pub use crate::launch::{
-    Access, AxisMeta, Extent, Factor, Faults, GridAxis, Launch, Meta, Product, Program, Space, TensorMeta,
-    View, Volume, Work,
+    Access, AxisMeta, Extent, Factor, Faults, GridAxis, Launch, Meta, Product, Program, Space, Streams,
+    TensorMeta, View, Volume, Work,
 };
 pub use crate::simd::{self, InstructionSet};
 pub use crate::tensor::Tensor;

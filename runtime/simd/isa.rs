@@ -76,6 +76,23 @@ impl InstructionSet {
     }
 }
 
+/// Whether AMD made the processor: some of what is fast differs between vendors with the same instructions.
+pub(crate) fn is_amd() -> bool {
+    static IS_AMD: OnceLock<bool> = OnceLock::new();
+    *IS_AMD.get_or_init(find_amd)
+}
+
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+fn find_amd() -> bool {
+    let vendor = std::arch::x86_64::__cpuid(0);
+    [vendor.ebx, vendor.edx, vendor.ecx] == [*b"Auth", *b"enti", *b"cAMD"].map(u32::from_le_bytes)
+}
+
+#[cfg(not(all(target_arch = "x86_64", not(miri))))]
+fn find_amd() -> bool {
+    false
+}
+
 fn best() -> InstructionSet {
     let available = InstructionSet::ALL.into_iter().rev().find(|set| set.is_available());
     available.unwrap_or(InstructionSet::Scalar)

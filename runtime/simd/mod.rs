@@ -34,6 +34,7 @@ pub use avx512::Avx512;
 pub(crate) use eighth::{E4M3, E5M2};
 pub use features::{with_avx2, with_avx512};
 pub use isa::InstructionSet;
+pub(crate) use isa::is_amd;
 pub(crate) use math::divide_by;
 pub use memory::Memory;
 pub(crate) use memory::bf16_bits;

@@ -12,6 +12,8 @@ pub struct Place<'a> {
     inside: bool,
     tensor: usize,
     faults: Option<&'a Faults>,
+    /// Elements to the next row, if the caches are to be asked for that.
+    row: isize,
 }
 
 impl<'a> Place<'a> {
@@ -19,7 +21,7 @@ impl<'a> Place<'a> {
     #[inline(always)]
     #[must_use]
     pub fn new(tensor: usize, faults: Option<&'a Faults>) -> Place<'a> {
-        Place { offset: 0, inside: true, tensor, faults }
+        Place { offset: 0, inside: true, tensor, faults, row: 0 }
     }
 
     /// Adds an index that is in range.
@@ -42,6 +44,17 @@ impl<'a> Place<'a> {
         } else {
             self.offset += index as isize * stride;
         }
+        self
+    }
+
+    /// Has a load ask the caches for the next row, `stride` elements further, if it fits into them: where rows of
+    /// `length` do not follow one another in memory; and where a loop reads a row `again`, for the last time, so that
+    /// the next one comes while this loop writes.
+    #[inline(always)]
+    #[must_use]
+    pub fn ask_for_row(mut self, stride: isize, length: usize, again: bool) -> Place<'a> {
+        let is_apart = stride != length as isize;
+        self.row = if (again || is_apart) && stride.unsigned_abs() <= LONGEST_ROW { stride } else { 0 };
         self
     }
 
@@ -74,7 +87,7 @@ impl<'a> Place<'a> {
     ) -> Of<S, E> {
         if self.inside {
             if S::LANES > 1 && stride == 1 {
-                ask_ahead::<E, false>(from.wrapping_offset(self.offset));
+                ask_ahead::<E, false>(from.wrapping_offset(self.offset + self.row));
             }
             // SAFETY: promised by the caller.
             unsafe { E::load_strided::<S>(from.offset(self.offset), stride, n) }
@@ -134,6 +147,10 @@ impl<'a> Place<'a> {
 /// Bytes ahead of contiguous lanes that the caches are asked for. A processor's own prefetching ends with a page, where
 /// the next row of a matrix often begins; so a row comes while the one before it is computed.
 const AHEAD: usize = 4096;
+
+/// Elements of a row that stay in the caches until it is read. Measured: rows of 4096 f32 1.25 to 1.3 times as fast (rms
+/// norm from and to memory), of 65,536 1.15 times, of 131,072 no more (an EPYC of family 26 with 1 MiB of L2).
+const LONGEST_ROW: usize = 1 << 16;
 
 /// Asks for what is [`AHEAD`], to be written or read. A hint, at any address.
 #[inline(always)]
@@ -212,5 +229,20 @@ impl<S: Simd> Places<'_, S> {
     pub unsafe fn load_or_zero<E: Element>(&self, from: *const E) -> Of<S, E> {
         // SAFETY: promised by the caller.
         unsafe { self.load(from, zero::<S, E>()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LONGEST_ROW, Place};
+
+    #[test]
+    fn the_next_row_is_asked_for_if_it_is_apart_or_read_for_the_last_time() {
+        let row = |stride, length, again| Place::new(0, None).ask_for_row(stride, length, again).row;
+        assert_eq!(row(64, 64, false), 0);
+        assert_eq!(row(128, 64, false), 128);
+        assert_eq!(row(-64, 64, false), -64);
+        assert_eq!(row(64, 64, true), 64);
+        assert_eq!(row(LONGEST_ROW as isize + 1, 64, true), 0);
     }
 }

@@ -6,7 +6,7 @@
 
 use super::micro::LINE;
 use super::register::{Stored, Widening};
-use std::sync::OnceLock;
+use crate::simd::is_amd;
 
 /// How many rows an inner kernel takes at most.
 pub(super) const INNER_ROWS: usize = 12;
@@ -282,19 +282,7 @@ unsafe fn outer_turn<
 /// Whether the processor follows some lines of f32 by itself, and only loses by being asked for what comes next: AMD's,
 /// as measured on one of family 26. Intel's of the fourth generation of Xeons does not.
 pub(super) fn follows_lines() -> bool {
-    static IS_AMD: OnceLock<bool> = OnceLock::new();
-    *IS_AMD.get_or_init(is_amd)
-}
-
-#[cfg(all(target_arch = "x86_64", not(miri)))]
-fn is_amd() -> bool {
-    let vendor = std::arch::x86_64::__cpuid(0);
-    [vendor.ebx, vendor.edx, vendor.ecx] == [*b"Auth", *b"enti", *b"cAMD"].map(u32::from_le_bytes)
-}
-
-#[cfg(not(all(target_arch = "x86_64", not(miri))))]
-fn is_amd() -> bool {
-    false
+    is_amd()
 }
 
 /// The inner kernels for a number of rows: how many lines at once, and those for one and for so many.
