@@ -99,15 +99,33 @@ pub unsafe trait Simd: Memory<Set = Self> + Copy + Send + Sync + 'static {
         let half = n.shr(Self::I32::splat(1));
         x.mul(power_of_two::<Self>(half)).mul(power_of_two::<Self>(n.sub(half)))
     }
+    /// Whether [`Simd::scale_floor`] takes any `n`: beyond those that [`Simd::scale`] takes its result is 0 or ∞, 0 for −∞, NaN
+    /// for NaN, even where `x` is 0.
+    const SCALES_FAR: bool = false;
+    /// `x · 2^⌊n⌋`, for numbers as `scale` takes them, but `n` need not be integral.
+    #[inline(always)]
+    fn scale_floor(x: Self::F32, n: Self::F32) -> Self::F32 {
+        Self::scale(x, n.floor())
+    }
     /// `table[i & 7]` in each lane.
     #[inline(always)]
     fn lookup(table: &[f32; 8], index: Self::I32) -> Self::F32 {
         Self::F32::from_lanes(|i| table[(index.lane(i) & 7) as usize])
     }
+    /// `table[i & 15]` in each lane.
+    #[inline(always)]
+    fn lookup16(table: &[f32; 16], index: Self::I32) -> Self::F32 {
+        Self::F32::from_lanes(|i| table[(index.lane(i) & 15) as usize])
+    }
     /// `x` within `low ..= high`; NaN stays.
     #[inline(always)]
     fn clamp(x: Self::F32, low: f32, high: f32) -> Self::F32 {
         let x = Self::F32::select(x.lt(Self::F32::splat(low)), Self::F32::splat(low), x);
+        Self::at_most(x, high)
+    }
+    /// `x` up to `high`; NaN stays.
+    #[inline(always)]
+    fn at_most(x: Self::F32, high: f32) -> Self::F32 {
         Self::F32::select(x.gt(Self::F32::splat(high)), Self::F32::splat(high), x)
     }
 }

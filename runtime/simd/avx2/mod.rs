@@ -57,6 +57,20 @@ unsafe impl Simd for Avx2 {
         F32x8(intrinsic!(_mm256_permutevar8x32_ps(_mm256_loadu_ps(table.as_ptr()), index.0)))
     }
     #[inline(always)]
+    fn lookup16(table: &[f32; 16], index: I32x8) -> F32x8 {
+        F32x8(intrinsic!({
+            let [low, high] = [0, 8].map(|at| _mm256_loadu_ps(table.as_ptr().add(at)));
+            let [low, high] = [low, high].map(|half| _mm256_permutevar8x32_ps(half, index.0));
+            // The sign of each lane chooses: the fourth bit of an index.
+            _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32::<28>(index.0)))
+        }))
+    }
+    #[inline(always)]
+    fn at_most(x: F32x8, high: f32) -> F32x8 {
+        // As in `clamp`.
+        F32x8(intrinsic!(_mm256_min_ps(_mm256_set1_ps(high), x.0)))
+    }
+    #[inline(always)]
     fn clamp(x: F32x8, low: f32, high: f32) -> F32x8 {
         // The second operand is the result where either is NaN.
         F32x8(intrinsic!(_mm256_min_ps(_mm256_set1_ps(high), _mm256_max_ps(_mm256_set1_ps(low), x.0))))

@@ -55,6 +55,16 @@ unsafe impl Simd for Avx512 {
     fn scale(x: F32x16, n: F32x16) -> F32x16 {
         F32x16(intrinsic!(_mm512_scalef_ps(x.0, n.0)))
     }
+    const SCALES_FAR: bool = true;
+    #[inline(always)]
+    fn scale_floor(x: F32x16, n: F32x16) -> F32x16 {
+        Self::scale(x, n)
+    }
+    #[inline(always)]
+    fn lookup16(table: &[f32; 16], index: I32x16) -> F32x16 {
+        // Four bits of an index count.
+        F32x16(intrinsic!(_mm512_permutexvar_ps(index.0, _mm512_loadu_ps(table.as_ptr()))))
+    }
     #[inline(always)]
     fn lookup(table: &[f32; 8], index: I32x16) -> F32x16 {
         // Four bits of an index count: the table twice.
@@ -62,6 +72,11 @@ unsafe impl Simd for Avx512 {
             let table = _mm512_broadcast_f32x8(_mm256_loadu_ps(table.as_ptr()));
             _mm512_permutexvar_ps(index.0, table)
         }))
+    }
+    #[inline(always)]
+    fn at_most(x: F32x16, high: f32) -> F32x16 {
+        // As in `clamp`.
+        F32x16(intrinsic!(_mm512_min_ps(_mm512_set1_ps(high), x.0)))
     }
     #[inline(always)]
     fn clamp(x: F32x16, low: f32, high: f32) -> F32x16 {

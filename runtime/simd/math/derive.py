@@ -54,6 +54,10 @@ half = mp.mpf(1) / 2
 ln2 = mp.log(2)
 # exp(r) = 1 + r + r^2 P(r)
 show("exp", fit(lambda r: near(lambda r: (mp.exp(r) - 1 - r) / r**2, r), lambda r: r**2 + mp.mpf(1e-9), -ln2 / 2, ln2 / 2, 4))
+# exp(r) = 1 + r + r^2 P(r), of a sixteenth of a power of two
+show("exp near", fit(lambda r: near(lambda r: (mp.exp(r) - 1 - r) / r**2, r), lambda r: r**2 + mp.mpf(1e-9), -ln2 / 32, ln2 / 32, 1))
+# 2^(k/16)
+print("powers", ", ".join(repr(float(f32(mp.mpf(2) ** (mp.mpf(k) / 16)))) for k in range(16)))
 # 2^r = 1 + r P(r)
 show("exp2", fit(lambda r: near(lambda r: (2**r - 1) / r, r), lambda r: abs(r) + mp.mpf(1e-3), -half, half, 5))
 # ln(1 + f) = f + f^2 P(f)

@@ -8,6 +8,27 @@ const EXP: [f32; 5] = [0.5, 0.16666517, 0.041666456, 0.008369089, 0.0013935758];
 /// `2^r = 1 + r P(r)` for `|r| <= 1/2`.
 #[expect(clippy::approx_constant, reason = "a fitted coefficient, which happens to be close")]
 const EXP2: [f32; 6] = [0.6931472, 0.240_226_5, 0.055503584, 0.009618077, 0.0013391478, 0.000_154_563_58];
+/// `exp(r) = 1 + r + r² P(r)` for `|r| <= ln(2)/32`.
+const EXP_NEAR: [f32; 2] = [0.500_016_3, 0.166_670_08];
+/// `2^(k/16)`.
+const POWERS: [f32; 16] = [
+    1.0,
+    1.044_273_7,
+    1.090_507_7,
+    1.138_788_6,
+    1.189_207_1,
+    1.241_857_8,
+    1.296_839_6,
+    1.354_255_6,
+    std::f32::consts::SQRT_2,
+    1.476_826_2,
+    1.542_210_8,
+    1.610_490_3,
+    1.681_792_9,
+    1.756_252_2,
+    1.834_008_1,
+    1.915_206_6,
+];
 /// ln 2 as a sum of two f32.
 const LN2: [f32; 2] = [std::f32::consts::LN_2, -1.904_654_2e-9];
 
@@ -38,16 +59,26 @@ fn reduced<S: Simd>(x: S::F32) -> (S::F32, S::F32) {
     (n.mul_add(all::<S>(-LN2[1]), r), n)
 }
 
-/// e to the power `x`; subnormal results are rounded once.
+/// e to the power `x`; subnormal results are rounded once. As `2^⌊n⌋ POWERS[16 n mod 16] exp(r)`, with `x = r + n ln 2`
+/// and `n` a multiple of 1/16: fewer and shorter chains of operations than with a polynomial for a whole power of two.
 #[inline(always)]
 pub fn exp<S: Simd>(x: S::F32) -> S::F32 {
     // exp(LEAST) < 2^-150 rounds to 0; exp(89) > MAX
     const LEAST: f32 = -103.98;
-    let x = S::clamp(x, LEAST, 89.0);
-    let (s, n) = exp_parts::<S>(x);
+    let x = if S::SCALES_FAR { S::at_most(x, 89.0) } else { S::clamp(x, LEAST, 89.0) };
+    // Next to this number floats are multiples of 1/16, of which the last bits count the sixteenths.
+    let whole = all::<S>(1.5 * (1 << 19) as f32);
+    let sum = x.mul_add(all::<S>(std::f32::consts::LOG2_E), whole);
+    let n = sum.sub(whole);
+    let r = n.mul_add(all::<S>(-LN2[0]), x);
+    let r = n.mul_add(all::<S>(-LN2[1]), r);
+    let s = polynomial(r, EXP_NEAR).mul_add(r.mul(r), r);
+    let power = S::lookup16(&POWERS, S::to_bits(sum));
     // Scaling down to 0 would cost what scaling to a subnormal does, a hundred cycles; 0 itself does not.
-    let some = x.ne(all::<S>(LEAST));
-    S::scale(S::F32::select(some, s.add(all::<S>(1.0)), all::<S>(0.0)), n)
+    // A NaN stays one: as x, or as the power of two.
+    let least = all::<S>(LEAST);
+    let some = if S::SCALES_FAR { x.gt(least) } else { x.ne(least) };
+    S::scale_floor(S::F32::select(some, s.mul_add(power, power), all::<S>(0.0)), n)
 }
 
 /// `exp(x - peak)`, and 0 where `peak` is −∞.
