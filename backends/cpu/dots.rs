@@ -189,7 +189,7 @@ impl Emitter<'_> {
                     let begin = names::begin(*axis);
                     let first =
                         if dot.around.contains(axis) { self.scalar_index(*axis) } else { quote!(#begin) };
-                    place.extend(quote!(.exact(#first, #view.strides[#d])));
+                    place.extend(quote!(.exact(#first as isize, #view.strides[#d])));
                 }
                 Index::Scalar(value) | Index::Gather(value) => {
                     let value = self.plain(*value, At::Scalar);

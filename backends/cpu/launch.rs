@@ -310,7 +310,7 @@ impl Emitter<'_> {
                 // The outermost axis needs no padding, but room is at least the block.
                 let rooms = buffer.axes.iter().map(|axis| names::room(*axis).to_token_stream());
                 let none = self.output(BufferId(at)).map(|_| quote!(usize::from(!direct)));
-                let rooms: Vec<_> = rooms.chain(none).collect();
+                let rooms: Vec<_> = rooms.chain(none).chain(self.copies(BufferId(at))).collect();
                 let stored = self.stored(buffer.elem);
                 let beside = match buffer.extreme_of {
                     Some(elem) => {

@@ -59,7 +59,10 @@ impl Emitter<'_> {
                             lanes.extend(quote!(.exact(#private::cpu::convert::<_, <i64 as #private::simd::Lane>::Of<__S>>(
                                 <__S as #private::simd::Simd>::iota(#index)), #stride)));
                         }
-                        None => place.extend(quote!(.exact(#index, #stride))),
+                        None => {
+                            let index = self.offset_index(*axis);
+                            place.extend(quote!(.exact(#index, #stride)));
+                        }
                         Some(offset) => {
                             let offset = self.plain(*offset, At::Scalar);
                             if is_lane {
@@ -83,7 +86,7 @@ impl Emitter<'_> {
                         let from = self.ty(self.elem(*value), at);
                         lanes.extend(quote!(.checked(#private::cpu::convert::<#from, <i64 as #private::simd::Lane>::Of<__S>>(#plain), #length, #stride, #d)));
                     } else if self.is_in_range(*value, dims[d]) {
-                        place.extend(quote!(.exact(#plain, #stride)));
+                        place.extend(quote!(.exact(#plain as isize, #stride)));
                     } else {
                         place.extend(quote!(.checked(#plain as i64, #length, #stride, #d)));
                     }
@@ -99,7 +102,7 @@ impl Emitter<'_> {
             };
         }
         let At::Lanes(axis, info) = at else { return Access { place, per_lane, stride: quote!(1) } };
-        let index = self.scalar_index(axis);
+        let index = self.offset_index(axis);
         for stride in &strides {
             place.extend(quote!(.exact(#index, #stride)));
         }
@@ -147,9 +150,19 @@ impl Emitter<'_> {
         let open = self.open.borrow();
         let row = open.get(open.len().checked_sub(2)?)?;
         let is_row = |index: &Index| matches!(index, Index::Axis { axis, offset: None } if axis == row);
-        let (d, view) = (index.iter().position(is_row)?, names::param(tensor));
-        let extent = self.extent(axis);
-        Some(quote!(.ask_for_row(#view.strides[#d], #extent, #again)))
+        let is_other = |index: &Index| matches!(index, Index::Axis { axis, .. } if axis != row);
+        if index.iter().all(is_other) {
+            return Some(quote!(.read_each_row()));
+        }
+        let d = index.iter().position(is_row)?;
+        let view = names::param(tensor);
+        let (extent, ahead) = (self.extent(axis), &lanes.rows_ahead);
+        let ahead = if again {
+            quote!(::core::option::Option::Some(#ahead))
+        } else {
+            quote!(::core::option::Option::None)
+        };
+        Some(quote!(.ask_for_row(#view.strides[#d], #extent, #ahead)))
     }
 
     /// `tensor[index] = value`.

@@ -20,6 +20,7 @@ mod names;
 mod nodes;
 mod outputs;
 mod reduce;
+mod rows;
 mod sizes;
 mod values;
 mod work;

@@ -13,6 +13,11 @@ pub fn value(value: ValueId) -> Ident {
     name("v", value.at())
 }
 
+/// A value of each of a few rows.
+pub fn of_rows(value: ValueId) -> Ident {
+    name("w", value.at())
+}
+
 /// The state of a reduction.
 pub fn state(value: ValueId) -> Ident {
     name("r", value.at())

@@ -5,8 +5,8 @@ use super::values::{At, LaneLoop};
 use super::{Emitter, names};
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
-use tilewright_compiler::ir::{AxisId, AxisKind, DimId, Index, Op, ParamId, ParamKind, ValueId};
-use tilewright_compiler::schedule::{Node, Reduction, Refusal, each_node};
+use tilewright_compiler::ir::{AxisId, AxisKind, DimId, ParamKind, ValueId};
+use tilewright_compiler::schedule::{Node, Reduction, Refusal};
 
 impl Emitter<'_> {
     /// What one program does.
@@ -104,11 +104,11 @@ impl Emitter<'_> {
         fields
     }
 
-    fn nodes(&self, nodes: &[Node], at: At<'_>) -> Result<TokenStream, Refusal> {
+    pub fn nodes(&self, nodes: &[Node], at: At<'_>) -> Result<TokenStream, Refusal> {
         nodes.iter().map(|node| self.node(node, at)).collect()
     }
 
-    fn node(&self, node: &Node, at: At<'_>) -> Result<TokenStream, Refusal> {
+    pub fn node(&self, node: &Node, at: At<'_>) -> Result<TokenStream, Refusal> {
         Ok(match node {
             Node::Compute { value, keep } => {
                 let (compute, name) = (self.compute(*value, at), names::value(*value));
@@ -168,53 +168,7 @@ impl Emitter<'_> {
         quote!((#end - #begin) as usize)
     }
 
-    fn row_loop(
-        &self,
-        axis: AxisId,
-        reductions: &[Reduction],
-        body: &[Node],
-    ) -> Result<TokenStream, Refusal> {
-        let starts: Vec<_> = reductions.iter().map(|r| self.start(r, At::Scalar, 1)).collect();
-        self.open.borrow_mut().push(axis);
-        let in_row = (0..body.len()).map(|at| {
-            if let Node::Loop { axis: lane, lanes: true, reductions, body: inner } = &body[at] {
-                let info = LaneLoop { last_reads: self.last_reads(axis, body, at), ..LaneLoop::default() };
-                return self.lane_loop(*lane, reductions, inner, info);
-            }
-            self.node(&body[at], At::Scalar)
-        });
-        let body: Result<TokenStream, Refusal> = in_row.collect();
-        self.open.borrow_mut().pop();
-        let (body, position, extent) = (body?, names::position(axis), self.extent(axis));
-        let finishes = reductions.iter().map(|r| self.finish(r, At::Scalar, 1));
-        Ok(quote! {
-            #(#starts)*
-            for #position in 0..#extent { #body }
-            #(#finishes)*
-        })
-    }
-
-    /// The tensors with rows along `axis` that the lane loop `nodes[at]` reads after others, as the last one.
-    fn last_reads(&self, axis: AxisId, nodes: &[Node], at: usize) -> Vec<ParamId> {
-        let read = |nodes: &[Node]| {
-            let mut tensors = Vec::new();
-            each_node(nodes, &mut |node| {
-                if let Node::Compute { value, .. } = node
-                    && let Op::Load { tensor, index, .. } = &self.kernel.values[*value].op
-                    && index.iter().any(|i| matches!(i, Index::Axis { axis: a, offset: None } if *a == axis))
-                {
-                    tensors.push(*tensor);
-                }
-            });
-            tensors
-        };
-        let (before, after) = (read(&nodes[..at]), read(&nodes[at + 1..]));
-        let mut here = read(&nodes[at..=at]);
-        here.retain(|tensor| before.contains(tensor) && !after.contains(tensor));
-        here
-    }
-
-    fn lane_loop(
+    pub fn lane_loop(
         &self,
         axis: AxisId,
         reductions: &[Reduction],

@@ -58,7 +58,7 @@ impl Emitter<'_> {
                 }
                 Index::Scalar(value) | Index::Gather(value) => self.plain(*value, At::Scalar),
             };
-            place.extend(quote!(.exact(#first, #view.strides[#d])));
+            place.extend(quote!(.exact(#first as isize, #view.strides[#d])));
         }
         let axes = &self.schedule.buffers[buffer.0].axes;
         let outer = 0..axes.len().saturating_sub(1);

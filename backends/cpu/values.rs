@@ -21,6 +21,8 @@ pub struct LaneLoop {
     /// Tensors that earlier loops over the same row read too, and later ones do not: of these, the caches can be asked
     /// for the next row.
     pub last_reads: Vec<ParamId>,
+    /// How many rows further that row is.
+    pub rows_ahead: TokenStream,
 }
 
 /// Where code stands: what an operation works on.
@@ -161,6 +163,15 @@ impl Emitter<'_> {
             return quote!(#position as i32);
         }
         quote!((#begin + #position as i32))
+    }
+
+    /// [`Self::scalar_index`] as an offset into memory: on 64 bits, so that a loop steps by addresses.
+    pub fn offset_index(&self, axis: AxisId) -> TokenStream {
+        let (begin, position) = (names::begin(axis), names::position(axis));
+        if let AxisKind::Whole { .. } = self.kernel.axes[axis].kind {
+            return quote!(#position as isize);
+        }
+        quote!((#begin as isize + #position as isize))
     }
 
     /// A value as an operand: in a lane loop always a vector.

@@ -12,6 +12,8 @@ pub struct Place<'a> {
     inside: bool,
     tensor: usize,
     faults: Option<&'a Faults>,
+    /// Whether a load asks the caches for what comes next.
+    asks: bool,
     /// Elements to the next row, if the caches are to be asked for that.
     row: isize,
 }
@@ -21,14 +23,14 @@ impl<'a> Place<'a> {
     #[inline(always)]
     #[must_use]
     pub fn new(tensor: usize, faults: Option<&'a Faults>) -> Place<'a> {
-        Place { offset: 0, inside: true, tensor, faults, row: 0 }
+        Place { offset: 0, inside: true, tensor, faults, asks: true, row: 0 }
     }
 
     /// Adds an index that is in range.
     #[inline(always)]
     #[must_use]
-    pub fn exact(mut self, index: i32, stride: isize) -> Place<'a> {
-        self.offset += index as isize * stride;
+    pub fn exact(mut self, index: isize, stride: isize) -> Place<'a> {
+        self.offset += index * stride;
         self
     }
 
@@ -48,13 +50,22 @@ impl<'a> Place<'a> {
     }
 
     /// Has a load ask the caches for the next row, `stride` elements further, if it fits into them: where rows of
-    /// `length` do not follow one another in memory; and where a loop reads a row `again`, for the last time, so that
-    /// the next one comes while this loop writes.
+    /// `length` do not follow one another in memory. Where a loop reads rows for the last time, it asks for the row
+    /// that is `ahead` of them, so that this comes while the loop writes.
     #[inline(always)]
     #[must_use]
-    pub fn ask_for_row(mut self, stride: isize, length: usize, again: bool) -> Place<'a> {
+    pub fn ask_for_row(mut self, stride: isize, length: usize, ahead: Option<usize>) -> Place<'a> {
         let is_apart = stride != length as isize;
-        self.row = if (again || is_apart) && stride.unsigned_abs() <= LONGEST_ROW { stride } else { 0 };
+        let rows = ahead.unwrap_or(usize::from(is_apart));
+        self.row = if stride.unsigned_abs() <= LONGEST_ROW { stride.wrapping_mul(rows as isize) } else { 0 };
+        self
+    }
+
+    /// Has a load ask for nothing: what it reads is the same for each row, so that it is in the caches.
+    #[inline(always)]
+    #[must_use]
+    pub fn read_each_row(mut self) -> Place<'a> {
+        self.asks = false;
         self
     }
 
@@ -86,7 +97,7 @@ impl<'a> Place<'a> {
         otherwise: Of<S, E>,
     ) -> Of<S, E> {
         if self.inside {
-            if S::LANES > 1 && stride == 1 {
+            if S::LANES > 1 && stride == 1 && self.asks {
                 ask_ahead::<E, false>(from.wrapping_offset(self.offset + self.row));
             }
             // SAFETY: promised by the caller.
@@ -238,11 +249,11 @@ mod tests {
 
     #[test]
     fn the_next_row_is_asked_for_if_it_is_apart_or_read_for_the_last_time() {
-        let row = |stride, length, again| Place::new(0, None).ask_for_row(stride, length, again).row;
-        assert_eq!(row(64, 64, false), 0);
-        assert_eq!(row(128, 64, false), 128);
-        assert_eq!(row(-64, 64, false), -64);
-        assert_eq!(row(64, 64, true), 64);
-        assert_eq!(row(LONGEST_ROW as isize + 1, 64, true), 0);
+        let row = |stride, length, ahead| Place::new(0, None).ask_for_row(stride, length, ahead).row;
+        assert_eq!(row(64, 64, None), 0);
+        assert_eq!(row(128, 64, None), 128);
+        assert_eq!(row(-64, 64, None), -64);
+        assert_eq!(row(64, 64, Some(4)), 256);
+        assert_eq!(row(LONGEST_ROW as isize + 1, 64, Some(1)), 0);
     }
 }
