@@ -33,6 +33,32 @@ impl Op {
 }
 
 impl Op {
+    /// [`Op::operands`], to be changed.
+    pub fn operands_mut(&mut self) -> Vec<&mut ValueId> {
+        match self {
+            Op::Literal(_)
+            | Op::Dim(_)
+            | Op::Param(_)
+            | Op::Const(_)
+            | Op::Each(_)
+            | Op::AxisIndex(_)
+            | Op::AxisBegin(_)
+            | Op::AxisEnd(_)
+            | Op::AxisLen(_)
+            | Op::Read(_) => Vec::new(),
+            Op::Broadcast(value) | Op::Unary(_, value) | Op::Cast(value) | Op::Reduce(_, value, _) => {
+                vec![value]
+            }
+            Op::Binary(_, lhs, rhs) | Op::Compare(_, lhs, rhs) | Op::Dot(lhs, rhs, _) => vec![lhs, rhs],
+            Op::Select(condition, then, otherwise) => vec![condition, then, otherwise],
+            Op::Call(_, args) => args.iter_mut().collect(),
+            Op::Fold(fold) => vec![&mut fold.value, &mut fold.init, &mut fold.result],
+            Op::Load { index, default, .. } => {
+                index.iter_mut().filter_map(Index::value_mut).chain(default).collect()
+            }
+        }
+    }
+
     /// What a reduction or fold removes: its operand and the axis.
     #[must_use]
     pub fn reduction(&self) -> Option<(ValueId, AxisId)> {
@@ -59,6 +85,14 @@ impl Op {
 }
 
 impl Index {
+    /// [`Index::value`], to be changed.
+    pub fn value_mut(&mut self) -> Option<&mut ValueId> {
+        match self {
+            Index::Axis { offset, .. } => offset.as_mut(),
+            Index::Scalar(value) | Index::Gather(value) => Some(value),
+        }
+    }
+
     /// The value in it, if any: an offset, a scalar or a gather.
     #[must_use]
     pub fn value(&self) -> Option<ValueId> {

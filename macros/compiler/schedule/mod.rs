@@ -14,12 +14,13 @@
 //! loop needs is computed again if that is cheap (`row` above), else kept in a buffer that has only
 //! the axes of the loops that its uses do not share.
 //!
-//! Stages: `lower` (mean → sum / count), `branches` (on const parameters), `order` (which axis is inside which), `runs`,
+//! Stages: `lower` (mean → sum / count), `branches` (on const parameters), `forward` (variables whose content is known), `order` (which axis is inside which), `runs`,
 //! `cost` (what is computed again), `fuse` (loops), `place` (scopes and buffers), `sums` (products
 //! without passes before and after).
 
 mod branches;
 mod cost;
+mod forward;
 mod fuse;
 mod lower;
 mod order;
@@ -247,6 +248,7 @@ pub fn schedule(kernel: &Kernel) -> Result<Schedule, Refusal> {
     let mut kernel = kernel.clone();
     lower::lower(&mut kernel);
     branches::branches(&mut kernel);
+    forward::forward(&mut kernel);
     let order = order::order(&kernel);
     let (grid, body) = split_grid(&kernel)?;
     let runs = runs::cut(&mut kernel, &order, &body)?;

@@ -8,7 +8,7 @@ use super::runs::{DotPlan, Item, Segment, is_in_memory};
 use super::{
     Accumulate, Buffer, BufferId, Dot, Node, Operand, Reduction, Schedule, bounds, is_leaf, operands, reduced,
 };
-use crate::ir::{AxisId, Index, Kernel, Op, ReduceOp, ValueId, VarId};
+use crate::ir::{AxisId, Index, Kernel, Op, ReduceOp, Stmt, ValueId, VarId};
 use std::collections::{HashMap, HashSet};
 
 /// Schedules the segments of a program.
@@ -131,9 +131,16 @@ impl Placer<'_> {
     fn variables(&mut self, segments: &[Segment]) {
         let mut layouts = HashMap::new();
         layouts_of(segments, &mut layouts);
+        let mut assigned = HashSet::new();
+        crate::walk::each_statement(&self.kernel.body, &mut |stmt, _| {
+            if let Stmt::Assign(var, _) = stmt {
+                assigned.insert(*var);
+            }
+        });
         for (var, variable) in self.kernel.vars.iter() {
             let axes = &variable.ty.axes;
-            if axes.is_empty() && !layouts.contains_key(&var) {
+            let is_gone = !assigned.contains(&var);
+            if is_gone || axes.is_empty() && !layouts.contains_key(&var) {
                 continue;
             }
             let sorted = || self.order.iter().copied().filter(|axis| axes.contains(*axis)).collect();

@@ -173,20 +173,53 @@ fn a_branch_on_a_const_parameter_does_not_cut_the_loop() {
              lanes N
                v1 = x[m, N]
                v3 = v1 mul 2
-               y = v3
-               v4 = y
-               v11 = y
-               v6 = v4 max 0
-               v12 = if LOW then v6 else v11
-               y = v12
-               v7 = y
+               v6 = v3 max 0
+               v12 = if LOW then v6 else v3
+               v9 = v12 sub 1
+               v14 = if LOW then v12 else v9
+               store out = v14",
+    );
+}
+
+#[test]
+fn a_variable_that_a_loop_changes_keeps_its_memory() {
+    check(
+        "fn sums<M, N, K>(x: &Tensor<f32, (M, N, K)>, out: &mut Tensor<f32, (M, N)>) {
+            for (m, n) in tile((M, N)) {
+                let mut y = zeros::<f32>((m, n));
+                let mut z = x[(m, n, 0)];
+                for k in each(K) {
+                    z = z * 2.0;
+                    y = y + z * x[(m, n, k)];
+                }
+                out[(m, n)] = y;
+            }
+        }",
+        "in parallel for each block of m, n
+           for each m
+             lanes n
+               v1 = 0
+               y = v1
+               v3 = x[m, n, 0]
+               z = v3
+           in order for each block of k
+             for each m
+               lanes n
+                 v4 = z
+                 v6 = v4 mul 2
+                 z = v6
+                 v7 = y
+                 v8 = z
+                 v10 = x[m, n, k]
+                 v11 = v8 mul v10
+                 v12 = v7 add v11
+                 y = v12
+           for each m
+             lanes n
                v13 = y
-               v9 = v7 sub 1
-               v14 = if LOW then v13 else v9
-               y = v14
-               v10 = y
-               store out = v10
-         buffer b0[m, N]",
+               store out = v13
+         buffer b0[m, n]
+         buffer b1[m, n]",
     );
 }
 
