@@ -146,7 +146,7 @@ impl Emitter<'_> {
     /// Tells a place in a lane loop where its tensor's next row is.
     fn next_row(&self, tensor: ParamId, index: &[Index], at: At<'_>) -> Option<TokenStream> {
         let At::Lanes(axis, lanes) = at else { return None };
-        let again = lanes.last_reads.contains(&tensor);
+        let (early, last) = (lanes.early_reads.contains(&tensor), lanes.last_reads.contains(&tensor));
         let open = self.open.borrow();
         let row = open.get(open.len().checked_sub(2)?)?;
         let is_row = |index: &Index| matches!(index, Index::Axis { axis, offset: None } if axis == row);
@@ -157,12 +157,14 @@ impl Emitter<'_> {
         let d = index.iter().position(is_row)?;
         let view = names::param(tensor);
         let (extent, ahead) = (self.extent(axis), &lanes.rows_ahead);
-        let ahead = if again {
+        let ahead = if early || last {
             quote!(::core::option::Option::Some(#ahead))
         } else {
             quote!(::core::option::Option::None)
         };
-        Some(quote!(.ask_for_row(#view.strides[#d], #extent, #ahead)))
+        let slot = names::plain("slot");
+        let some = early.then(|| quote!(.ask_at_times(#slot)));
+        Some(quote!(.ask_for_row(#view.strides[#d], #extent, #ahead) #some))
     }
 
     /// `tensor[index] = value`.

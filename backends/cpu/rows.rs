@@ -62,8 +62,9 @@ impl Emitter<'_> {
         self.open.borrow_mut().push(axis);
         let nodes = part.map(|at| {
             if let Node::Loop { axis: lane, lanes: true, reductions, body } = &row[at] {
-                let last_reads = self.last_reads(axis, row, at);
-                let info = LaneLoop { last_reads, rows_ahead: ahead.clone(), ..LaneLoop::default() };
+                let (early_reads, last_reads) = self.repeated_reads(axis, row, at);
+                let info =
+                    LaneLoop { early_reads, last_reads, rows_ahead: ahead.clone(), ..LaneLoop::default() };
                 return self.lane_loop(*lane, reductions, body, info);
             }
             self.node(&row[at], At::Scalar)
@@ -73,8 +74,9 @@ impl Emitter<'_> {
         tokens
     }
 
-    /// The tensors with rows along `axis` that the lane loop `nodes[at]` reads after others, as the last one.
-    fn last_reads(&self, axis: AxisId, nodes: &[Node], at: usize) -> Vec<ParamId> {
+    /// The tensors with rows along `axis` that the lane loop `nodes[at]` reads before others, and those that it reads after
+    /// others, as the last one.
+    fn repeated_reads(&self, axis: AxisId, nodes: &[Node], at: usize) -> (Vec<ParamId>, Vec<ParamId>) {
         let read = |nodes: &[Node]| {
             let mut tensors = Vec::new();
             each_node(nodes, &mut |node| {
@@ -89,8 +91,12 @@ impl Emitter<'_> {
         };
         let (before, after) = (read(&nodes[..at]), read(&nodes[at + 1..]));
         let mut here = read(&nodes[at..=at]);
-        here.retain(|tensor| before.contains(tensor) && !after.contains(tensor));
-        here
+        if stores_lanes(nodes) {
+            // Reads and writes take turns anyway: the next row comes while this one is written.
+            here.retain(|tensor| !after.contains(tensor));
+        }
+        let (early, late): (Vec<_>, Vec<_>) = here.into_iter().partition(|tensor| after.contains(tensor));
+        (early, late.into_iter().filter(|tensor| before.contains(tensor)).collect())
     }
 
     fn rows_at_once(&self, axis: AxisId, steps: &Steps<'_>, body: &[Node]) -> Result<TokenStream, Refusal> {
@@ -327,6 +333,14 @@ impl Emitter<'_> {
         });
         used
     }
+}
+
+/// Whether a lane loop of a row stores to a tensor.
+fn stores_lanes(row: &[Node]) -> bool {
+    row.iter().any(|node| {
+        let Node::Loop { lanes: true, body, .. } = node else { return false };
+        body.iter().any(|node| matches!(node, Node::Store { .. }))
+    })
 }
 
 /// The values that nodes of a row define for those after them.

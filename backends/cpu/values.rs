@@ -21,6 +21,8 @@ pub struct LaneLoop {
     /// Tensors that earlier loops over the same row read too, and later ones do not: of these, the caches can be asked
     /// for the next row.
     pub last_reads: Vec<ParamId>,
+    /// Tensors that later loops over the same row read too.
+    pub early_reads: Vec<ParamId>,
     /// How many rows further that row is.
     pub rows_ahead: TokenStream,
 }

@@ -61,6 +61,15 @@ impl<'a> Place<'a> {
         self
     }
 
+    /// Has a load ask only in the first `slot` of an unrolled loop: one that computes little would else wait for what it asks
+    /// for, and others will read the row after it.
+    #[inline(always)]
+    #[must_use]
+    pub fn ask_at_times(mut self, slot: usize) -> Place<'a> {
+        self.asks = slot == 0;
+        self
+    }
+
     /// Has a load ask for nothing: what it reads is the same for each row, so that it is in the caches.
     #[inline(always)]
     #[must_use]
