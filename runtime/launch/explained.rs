@@ -141,7 +141,7 @@ impl Launch<'_> {
             };
             is_packed_or_kept(
                 (self.isa, threads),
-                b.kind,
+                b,
                 (whole(free), whole(contracted)),
                 (self.dim(rows), m as i32),
                 self.kept(tensor).is_some(),
