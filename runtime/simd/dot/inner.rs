@@ -19,12 +19,14 @@ pub(super) const ALONE_STEP: usize = 4;
 /// How many contracted elements.
 pub(super) const INNER_DEPTH: usize = 4096;
 /// Floats of so many rows stay in the first-level cache beside the lines.
-const NEAR: usize = 6144;
+const NEAR: usize = 8192;
 
-/// How many contracted elements inner kernels of so many rows get: of many rows as many as stay in the first-level
-/// cache, of few more, as long runs of memory are faster.
-pub(super) fn inner_depth(rows: usize) -> usize {
-    if rows <= 4 { INNER_DEPTH } else { NEAR / rows / 128 * 128 }
+/// How many of `k` contracted elements inner kernels of so many rows get at once: of many rows as many as stay in the first-level
+/// cache, of few more, as long runs of memory are faster. Nearly the same each time, since summing up takes as long after
+/// few.
+pub(super) fn inner_depth(rows: usize, k: usize) -> usize {
+    let most = if rows <= 4 { INNER_DEPTH } else { NEAR / rows / 128 * 128 };
+    k.div_ceil(k.div_ceil(most).max(1)).next_multiple_of(128).max(128)
 }
 
 /// What an inner kernel works on.

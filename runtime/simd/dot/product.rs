@@ -125,7 +125,7 @@ impl Few {
         if self.rows == 1 && stored != Stored::Bits32 && follows_lines() {
             (one, most) = (few.inner_alone[stored as usize], usize::MAX);
         }
-        let depth = inner_depth(self.rows);
+        let depth = inner_depth(self.rows, self.k);
         let lda = self.k.min(depth).next_multiple_of(16);
         let a = scratch.room::<f32>(self.rows * lda);
         let asks = stored != Stored::Bits32 || self.rows > 4 || !follows_lines();
