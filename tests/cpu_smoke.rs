@@ -342,3 +342,47 @@ fn products_with_kept_operands_are_those_without() -> Result<(), Error> {
     add(&changed, &sum, &mut kept)?;
     compare(&kept, &of_both, &mut outs)
 }
+
+#[kernel]
+fn normalised<M, N>(x: &Tensor<f32, (M, N)>, out: &mut Tensor<f32, (M, N)>, largest: &mut Tensor<i32, M>) {
+    for m in tile(M) {
+        let row = x[(m, ..)];
+        let e = exp(row - row.max(N));
+        let p = e / e.sum(N);
+        out[(m, ..)] = p - p.mean(N);
+        largest[m] = row.argmax(N);
+    }
+}
+
+/// Rows take steps together in groups whose size depends on their length: every rest of a group, on either side of
+/// each length, also where the output is the input.
+#[test]
+fn rows_that_take_steps_together_are_as_each_alone() -> Result<(), Error> {
+    for config in configs() {
+        for n in [1, 15, 17, 511, 512, 513, 1024, 1025, 2048, 2100] {
+            for (rows, block) in [(1, 64), (3, 64), (4, 64), (7, 5), (9, 64), (6, 1)] {
+                let x = tensor(&[rows, n], 3);
+                let mut out = Tensor::<f32>::zeros((rows, n));
+                let mut largest = Tensor::<i32>::zeros(rows);
+                let config = config.clone().set("m", block);
+                normalised::with(&config, &x, &mut out, &mut largest)?;
+                let (mut expected, mut at) = (Vec::new(), Vec::new());
+                for row in x.to_vec().chunks(n) {
+                    let peak = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                    let sum: f32 = row.iter().map(|x| (x - peak).exp()).sum();
+                    expected.extend(row.iter().map(|x| (x - peak).exp() / sum - 1.0 / n as f32));
+                    at.push(row.iter().position(|x| *x == peak).map_or(-1, |at| at as i32));
+                }
+                close(&out, &expected, 1e-5);
+                assert_eq!(largest.to_vec(), at, "{rows} x {n}");
+                let mut both = x.copy()?;
+                let same = both.clone();
+                softmax::with(&config, &same, &mut both)?;
+                let mut apart = Tensor::<f32>::zeros((rows, n));
+                softmax::with(&config, &x, &mut apart)?;
+                assert_eq!(both.to_vec(), apart.to_vec(), "{rows} x {n}");
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,8 +1,8 @@
 //! Loops over rows: one row after the other, or a few at once, step by step.
 //!
 //! A row of a softmax is read for its maximum, read again for its exponentials and their sum, then divided. Each step
-//! waits for the last one's reduction, about as long as it takes for a short row. So a few rows take the first step, then the second:
-//! a row's reductions end while others are read.
+//! waits for the last one's reduction, about as long as it takes for a short row. So a few rows take the first step,
+//! then the second: a row's reductions end while others are read.
 //!
 //! ```text
 //! for each m                        for a few m
@@ -74,8 +74,8 @@ impl Emitter<'_> {
         tokens
     }
 
-    /// The tensors with rows along `axis` that the lane loop `nodes[at]` reads before others, and those that it reads after
-    /// others, as the last one.
+    /// The tensors with rows along `axis` that the lane loop `nodes[at]` reads before others, and those that it reads
+    /// after others, as the last one.
     fn repeated_reads(&self, axis: AxisId, nodes: &[Node], at: usize) -> (Vec<ParamId>, Vec<ParamId>) {
         let read = |nodes: &[Node]| {
             let mut tensors = Vec::new();
@@ -184,8 +184,8 @@ impl Emitter<'_> {
         copies
     }
 
-    /// The steps of a row, if there are several and rows do not depend on one another: a step ends with a lane loop that
-    /// reduces.
+    /// The steps of a row, if there are several and rows do not depend on one another: a step ends with a lane loop
+    /// that reduces.
     fn steps<'n>(&self, axis: AxisId, reductions: &[Reduction], body: &'n [Node]) -> Option<Steps<'n>> {
         let (mut steps, mut lanes) = (Vec::new(), BTreeSet::new());
         let (mut begin, mut n_lane_loops) = (0, 0);

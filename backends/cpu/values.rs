@@ -18,8 +18,8 @@ pub struct LaneLoop {
     pub closure: RefCell<Vec<ValueId>>,
     pub has_reduction: Cell<bool>,
     pub is_heavy: Cell<bool>,
-    /// Tensors that earlier loops over the same row read too, and later ones do not: of these, the caches can be asked
-    /// for the next row.
+    /// Tensors that earlier loops over the same row read too, and later ones do not: of these, the caches can be
+    /// asked for the next row.
     pub last_reads: Vec<ParamId>,
     /// Tensors that later loops over the same row read too.
     pub early_reads: Vec<ParamId>,

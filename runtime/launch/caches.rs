@@ -16,8 +16,8 @@ pub struct Streams {
     /// Those that compute little.
     pub light: bool,
     /// Those that call functions. A thread has few buffers for such stores, and Intel's processors (Sapphire Rapids)
-    /// compute little while it waits for one; AMD's (family 26) were measured to gain 1.1 times (gelu at 4096 × 4096) to
-    /// 1.45 times (silu · mul).
+    /// compute little while it waits for one; AMD's (family 26) were measured to gain 1.1 times (gelu at 4096 × 4096)
+    /// to 1.45 times (silu · mul).
     pub heavy: bool,
 }
 

@@ -359,8 +359,8 @@ impl<'a> Launch<'a> {
         Ok(())
     }
 
-    /// Which loops store outputs, of which a kernel reads no element, past the caches: those that are so large that they
-    /// leave these before anyone can read them.
+    /// Which loops store outputs, of which a kernel reads no element, past the caches: those that are so large that
+    /// they leave these before anyone can read them.
     #[must_use]
     pub fn streams(&self, parameters: &[usize]) -> Streams {
         let is_large = |argument: &&Argument<'_>| {

@@ -99,8 +99,8 @@ pub unsafe trait Simd: Memory<Set = Self> + Copy + Send + Sync + 'static {
         let half = n.shr(Self::I32::splat(1));
         x.mul(power_of_two::<Self>(half)).mul(power_of_two::<Self>(n.sub(half)))
     }
-    /// Whether [`Simd::scale_floor`] takes any `n`: beyond those that [`Simd::scale`] takes its result is 0 or ∞, 0 for −∞, NaN
-    /// for NaN, even where `x` is 0.
+    /// Whether [`Simd::scale_floor`] takes any `n`: beyond those that [`Simd::scale`] takes its result is 0 or ∞; 0
+    /// for −∞ and NaN for NaN, even where `x` is 0. Not for +∞.
     const SCALES_FAR: bool = false;
     /// `x · 2^⌊n⌋`, for numbers as `scale` takes them, but `n` need not be integral.
     #[inline(always)]

@@ -5,9 +5,10 @@
 //! peak = max(peak, score.max(t));    v2 = max of v1
 //! ```
 //!
-//! Known is what the same block has assigned before, with no loop or branch in between that assigns it too.
+//! Known is what the same block has assigned before, with no loop or branch in between that assigns it too, and no
+//! store.
 
-use crate::ir::{Block, Elem, Kernel, Op, Stmt, ValueId, VarId};
+use crate::ir::{BinaryOp, Block, Elem, Kernel, Op, Stmt, ValueId, VarId};
 use std::collections::{HashMap, HashSet};
 
 /// Rewrites the kernel in place.
@@ -82,9 +83,16 @@ impl Walk<'_> {
                     }
                 }
                 Stmt::Assign(var, value) => {
+                    if self.adds_a_product(*value) {
+                        // Products are summed in their variable, without a pass for the sum.
+                        self.unknown.insert(*var);
+                    }
                     known.insert(*var, *value);
                     assigned.insert(*var);
                 }
+                // What is loaded before a store is not to be loaded again after it: the output may be the same
+                // memory.
+                Stmt::Store { .. } => known.clear(),
                 Stmt::For { body, .. } => {
                     let inside = self.block(body);
                     known.retain(|var, _| !inside.contains(var));
@@ -97,10 +105,15 @@ impl Walk<'_> {
                         assigned.extend(inside);
                     }
                 }
-                Stmt::Store { .. } | Stmt::Break | Stmt::Continue | Stmt::Assert { .. } => {}
+                Stmt::Break | Stmt::Continue | Stmt::Assert { .. } => {}
             }
         }
         assigned
+    }
+
+    fn adds_a_product(&self, value: ValueId) -> bool {
+        let is_product = |value: ValueId| matches!(self.kernel.values[value].op, Op::Dot(..));
+        matches!(self.kernel.values[value].op, Op::Binary(BinaryOp::Add, lhs, rhs) if is_product(lhs) || is_product(rhs))
     }
 }
 

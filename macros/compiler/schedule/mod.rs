@@ -14,9 +14,9 @@
 //! loop needs is computed again if that is cheap (`row` above), else kept in a buffer that has only
 //! the axes of the loops that its uses do not share.
 //!
-//! Stages: `lower` (mean → sum / count), `branches` (on const parameters), `forward` (variables whose content is known), `order` (which axis is inside which), `runs`,
-//! `cost` (what is computed again), `fuse` (loops), `place` (scopes and buffers), `sums` (products
-//! without passes before and after).
+//! Stages: `lower` (mean → sum / count), `branches` (on const parameters), `forward` (variables whose content is
+//! known), `order` (which axis is inside which), `runs`, `cost` (what is computed again), `fuse` (loops), `place`
+//! (scopes and buffers), `sums` (products without passes before and after).
 
 mod branches;
 mod cost;

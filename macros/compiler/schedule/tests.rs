@@ -224,6 +224,50 @@ fn a_variable_that_a_loop_changes_keeps_its_memory() {
 }
 
 #[test]
+fn products_are_summed_in_their_variable_and_what_is_stored_is_not_loaded_again() {
+    check(
+        "fn both<M, N, K>(a: &Tensor<f32, (M, K)>, w: &Tensor<f32, (K, N)>, out: &mut Tensor<f32, (M, N)>) {
+            assert!(K <= 64);
+            for (m, n) in tile((M, N)) {
+                let mut acc = dot(a[(m, ..)], w[(.., n)], K);
+                acc = acc + dot(a[(m, ..)], w[(.., n)], K);
+                out[(m, n)] = acc;
+            }
+        }",
+        "in parallel for each block of m, n
+           b0[m, n] = dot of a[m, K] and w[K, n] over K
+           b0[m, n] += dot of a[m, K] and w[K, n] over K
+           unless b0[m, n] is a part of out
+             for each m
+               lanes n
+                 v11 = acc
+                 store out = v11
+         buffer b0[m, n]",
+    );
+    check(
+        "fn twice<M, N>(x: &Tensor<f32, (M, N)>, out: &mut Tensor<f32, (M, N)>, sums: &mut Tensor<f32, M>) {
+            for m in tile(M) {
+                let mut y = x[(m, ..)];
+                out[(m, ..)] = y * 2.0;
+                sums[m] = y.sum(N);
+            }
+        }",
+        "in parallel for each block of m
+           for each m
+             lanes N
+               v0 = x[m, N]
+               y = v0
+               v1 = y
+               v3 = v1 mul 2
+               store out = v3
+               v4 = y
+               v5 sum over N of v4
+             store sums = v5
+         buffer b0[m, N]",
+    );
+}
+
+#[test]
 fn a_branch_on_a_scalar_or_around_a_load_stays() {
     for (condition, value) in [("a > 0", "y + 1.0"), ("LOW", "x[(m, ..)]")] {
         let source = format!(

@@ -12,8 +12,8 @@ pub fn room(block: i32) -> usize {
 /// How many rows take steps together, at most.
 pub const MOST_ROWS: usize = 4;
 
-/// How many rows take steps together, if their lanes have so much room: as many as stay in the first cache with what they
-/// become.
+/// How many rows take steps together, if their lanes have so much room: as many as stay in the first cache with what
+/// they become.
 #[inline(always)]
 #[must_use]
 pub fn rows_at_once(rooms: &[usize]) -> usize {

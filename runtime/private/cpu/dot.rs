@@ -196,8 +196,9 @@ pub(crate) fn is_packed_or_kept(
     if !kept {
         return is_packed((isa, threads), rhs.kind, (columns, depth), (rows, block));
     }
-    // Few rows read lines in place as fast as memory brings them. Where each line is a step of the sum, one row of f32 reads
-    // several in turn: panels, which lie one after the other, come 1.1 times as fast (an EPYC of family 26).
+    // Few rows read lines in place as fast as memory brings them. Where each line is a step of the sum, one row of
+    // f32 reads several in turn: panels, which lie one after the other, come 1.1 times as fast (an EPYC of family
+    // 26).
     let is_one = rows == 1 && rhs.kind == Kind::F32 && rhs.free == 1 && is_amd();
     (rows >= WORTH_KEEPING.0 || is_one)
         && columns.saturating_mul(depth) > WORTH_KEEPING.1

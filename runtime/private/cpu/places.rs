@@ -14,8 +14,10 @@ pub struct Place<'a> {
     faults: Option<&'a Faults>,
     /// Whether a load asks the caches for what comes next.
     asks: bool,
-    /// Elements to the next row, if the caches are to be asked for that.
+    /// What it asks for is so many elements ahead, of the row that is read next,
     row: isize,
+    /// and so many bytes further.
+    further: usize,
 }
 
 impl<'a> Place<'a> {
@@ -23,7 +25,7 @@ impl<'a> Place<'a> {
     #[inline(always)]
     #[must_use]
     pub fn new(tensor: usize, faults: Option<&'a Faults>) -> Place<'a> {
-        Place { offset: 0, inside: true, tensor, faults, asks: true, row: 0 }
+        Place { offset: 0, inside: true, tensor, faults, asks: true, row: 0, further: AHEAD }
     }
 
     /// Adds an index that is in range.
@@ -49,20 +51,24 @@ impl<'a> Place<'a> {
         self
     }
 
-    /// Has a load ask the caches for the next row, `stride` elements further, if it fits into them: where rows of
-    /// `length` do not follow one another in memory. Where a loop reads rows for the last time, it asks for the row
-    /// that is `ahead` of them, so that this comes while the loop writes.
+    /// Tells a load where the next row is: `stride` elements further, if rows fit into the caches. Where rows of
+    /// `length` do not follow one another in memory, it asks for that row instead of for what is [`AHEAD`]. Where a
+    /// loop reads rows that were read before, it asks as far beyond the row that is `ahead` of them, so that this
+    /// comes while the loop writes.
     #[inline(always)]
     #[must_use]
     pub fn ask_for_row(mut self, stride: isize, length: usize, ahead: Option<usize>) -> Place<'a> {
-        let is_apart = stride != length as isize;
-        let rows = ahead.unwrap_or(usize::from(is_apart));
-        self.row = if stride.unsigned_abs() <= LONGEST_ROW { stride.wrapping_mul(rows as isize) } else { 0 };
+        if stride.unsigned_abs() <= LONGEST_ROW {
+            let is_apart = stride != length as isize;
+            let rows = ahead.unwrap_or(usize::from(is_apart));
+            self.row = stride.wrapping_mul(rows as isize);
+            self.further = if is_apart { 0 } else { AHEAD };
+        }
         self
     }
 
-    /// Has a load ask only in the first `slot` of an unrolled loop: one that computes little would else wait for what it asks
-    /// for, and others will read the row after it.
+    /// Has a load ask only in the first `slot` of an unrolled loop: one that computes little would else wait for what
+    /// it asks for, and others will read the row after it.
     #[inline(always)]
     #[must_use]
     pub fn ask_at_times(mut self, slot: usize) -> Place<'a> {
@@ -70,7 +76,8 @@ impl<'a> Place<'a> {
         self
     }
 
-    /// Has a load ask for nothing: what it reads is the same for each row, so that it is in the caches.
+    /// Has a load ask for nothing: what it reads is the same for each row, so that the caches have it after the
+    /// first. Nor for the first: to tell that apart would cost more in short rows.
     #[inline(always)]
     #[must_use]
     pub fn read_each_row(mut self) -> Place<'a> {
@@ -107,7 +114,7 @@ impl<'a> Place<'a> {
     ) -> Of<S, E> {
         if self.inside {
             if S::LANES > 1 && stride == 1 && self.asks {
-                ask_ahead::<E, false>(from.wrapping_offset(self.offset + self.row));
+                ask::<E, false>(from.wrapping_offset(self.offset + self.row).wrapping_byte_add(self.further));
             }
             // SAFETY: promised by the caller.
             unsafe { E::load_strided::<S>(from.offset(self.offset), stride, n) }
@@ -124,7 +131,7 @@ impl<'a> Place<'a> {
     pub unsafe fn store<S: Simd, E: Element>(&self, to: *mut E, stride: isize, n: usize, lanes: Of<S, E>) {
         if self.inside {
             if S::LANES > 1 && stride == 1 {
-                ask_ahead::<E, true>(to.wrapping_offset(self.offset));
+                ask::<E, true>(to.wrapping_offset(self.offset).wrapping_byte_add(AHEAD));
             }
             // SAFETY: promised by the caller.
             unsafe { E::store_strided::<S>(to.offset(self.offset), stride, lanes, n) }
@@ -168,17 +175,18 @@ impl<'a> Place<'a> {
 /// the next row of a matrix often begins; so a row comes while the one before it is computed.
 const AHEAD: usize = 4096;
 
-/// Elements of a row that stay in the caches until it is read. Measured: rows of 4096 f32 1.25 to 1.3 times as fast (rms
-/// norm from and to memory), of 65,536 1.15 times, of 131,072 no more (an EPYC of family 26 with 1 MiB of L2).
+/// Elements of a row that stay in the caches until it is read. Rows of 4096 f32 were measured to be 1.25 to 1.3 times
+/// as fast (rms norm from and to memory), of 65,536 1.15 times, of 131,072 not (an EPYC of family 26 with 1 MiB of
+/// L2).
 const LONGEST_ROW: usize = 1 << 16;
 
-/// Asks for what is [`AHEAD`], to be written or read. A hint, at any address.
+/// Asks the caches for an element, to be written or read. A hint, at any address.
 #[inline(always)]
-fn ask_ahead<E, const WRITES: bool>(at: *const E) {
+fn ask<E, const WRITES: bool>(at: *const E) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     {
         use std::arch::x86_64::{_MM_HINT_ET0, _MM_HINT_T0, _mm_prefetch};
-        let at = at.wrapping_byte_add(AHEAD).cast();
+        let at = at.cast();
         // SAFETY: reads and writes nothing.
         unsafe { if WRITES { _mm_prefetch::<_MM_HINT_ET0>(at) } else { _mm_prefetch::<_MM_HINT_T0>(at) } }
     }
@@ -254,15 +262,19 @@ impl<S: Simd> Places<'_, S> {
 
 #[cfg(test)]
 mod tests {
-    use super::{LONGEST_ROW, Place};
+    use super::{AHEAD, LONGEST_ROW, Place};
 
     #[test]
     fn the_next_row_is_asked_for_if_it_is_apart_or_read_for_the_last_time() {
-        let row = |stride, length, ahead| Place::new(0, None).ask_for_row(stride, length, ahead).row;
-        assert_eq!(row(64, 64, None), 0);
-        assert_eq!(row(128, 64, None), 128);
-        assert_eq!(row(-64, 64, None), -64);
-        assert_eq!(row(64, 64, Some(4)), 256);
-        assert_eq!(row(LONGEST_ROW as isize + 1, 64, Some(1)), 0);
+        let asked = |stride, length, ahead| {
+            let place = Place::new(0, None).ask_for_row(stride, length, ahead);
+            (place.row, place.further)
+        };
+        assert_eq!(asked(64, 64, None), (0, AHEAD));
+        assert_eq!(asked(128, 64, None), (128, 0));
+        assert_eq!(asked(-64, 64, None), (-64, 0));
+        assert_eq!(asked(64, 64, Some(4)), (256, AHEAD));
+        assert_eq!(asked(128, 64, Some(4)), (512, 0));
+        assert_eq!(asked(LONGEST_ROW as isize + 1, 64, Some(1)), (0, AHEAD));
     }
 }

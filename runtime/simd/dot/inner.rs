@@ -18,12 +18,12 @@ pub(super) const OUTER_STEP: usize = 8;
 pub(super) const ALONE_STEP: usize = 4;
 /// How many contracted elements.
 pub(super) const INNER_DEPTH: usize = 4096;
-/// Floats of so many rows stay in the first-level cache beside the lines.
+/// Floats of so many rows stay in a first-level cache of 48 KiB beside the lines.
 const NEAR: usize = 8192;
 
-/// How many of `k` contracted elements inner kernels of so many rows get at once: of many rows as many as stay in the first-level
-/// cache, of few more, as long runs of memory are faster. Nearly the same each time, since summing up takes as long after
-/// few.
+/// How many of `k` contracted elements inner kernels of so many rows get at once: of many rows as many as stay in the
+/// first-level cache, of few more, as long runs of memory are faster. Nearly the same each time, since summing up
+/// takes as long after few.
 pub(super) fn inner_depth(rows: usize, k: usize) -> usize {
     let most = if rows <= 4 { INNER_DEPTH } else { NEAR / rows / 128 * 128 };
     k.div_ceil(k.div_ceil(most).max(1)).next_multiple_of(128).max(128)

@@ -59,8 +59,9 @@ fn reduced<S: Simd>(x: S::F32) -> (S::F32, S::F32) {
     (n.mul_add(all::<S>(-LN2[1]), r), n)
 }
 
-/// e to the power `x`; subnormal results are rounded once. As `2^⌊n⌋ POWERS[16 n mod 16] exp(r)`, with `x = r + n ln 2`
-/// and `n` a multiple of 1/16: fewer and shorter chains of operations than with a polynomial for a whole power of two.
+/// e to the power `x`; subnormal results are rounded once. As `2^⌊n⌋ POWERS[16 n mod 16] exp(r)`, with `x = r + n ln
+/// 2` and `n` a multiple of 1/16: fewer and shorter chains of operations than with a polynomial for a whole power of
+/// two.
 #[inline(always)]
 pub fn exp<S: Simd>(x: S::F32) -> S::F32 {
     // exp(LEAST) < 2^-150 rounds to 0; exp(89) > MAX
