@@ -132,6 +132,9 @@ fn linear_gelu_is_gelu_of_a_product() {
 fn schedule_says_the_loops() {
     println!("{}\n{}", softmax::schedule(), linear_gelu::schedule());
     assert!(softmax::schedule().contains("lanes N"));
+    let says_steps =
+        |schedule: &str| schedule.contains("each m: up to 4 short ones take each lane loop together");
+    assert!(says_steps(softmax::schedule()) && !says_steps(linear_gelu::schedule()));
 }
 
 #[test]

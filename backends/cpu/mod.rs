@@ -27,6 +27,7 @@ mod work;
 
 use proc_macro2::{Group, Span, TokenStream, TokenTree};
 use quote::{quote, quote_spanned};
+use rows::MOST_ROWS;
 use std::cell::RefCell;
 use tilewright_compiler::ir::{AxisId, ElementBound, Kernel, ValueId};
 use tilewright_compiler::schedule::{Refusal, Schedule, schedule};
@@ -48,7 +49,16 @@ pub fn emit(kernel: &Kernel, krate: &syn::Path) -> TokenStream {
 /// The schedule in words.
 #[must_use]
 pub fn schedule_in_words(kernel: &Kernel) -> String {
-    schedule(kernel).map_or_else(|refusal| refusal.message, |schedule| schedule.to_string())
+    let schedule = match schedule(kernel) {
+        Ok(schedule) => schedule,
+        Err(refusal) => return refusal.message,
+    };
+    let emitter = Emitter::new(kernel, &schedule, &syn::parse_quote!(::tilewright));
+    let together = emitter.rows_in_steps().into_iter().map(|axis| {
+        let axis = &schedule.kernel.axes[axis].key;
+        format!("each {axis}: up to {MOST_ROWS} short ones take each lane loop together\n")
+    });
+    together.fold(schedule.to_string(), |words, line| words + &line)
 }
 
 fn emit_schedule(

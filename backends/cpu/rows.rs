@@ -21,6 +21,9 @@ use std::collections::{BTreeSet, HashSet};
 use tilewright_compiler::ir::{AxisId, Index, Op, ParamId, ValueId};
 use tilewright_compiler::schedule::{BufferId, Node, Operand, Reduction, Refusal, each_node, operands};
 
+/// How many rows take steps together, at most.
+pub const MOST_ROWS: usize = 4;
+
 /// A loop over rows whose steps a few rows take together.
 struct Steps<'n> {
     steps: Vec<&'n [Node]>,
@@ -144,7 +147,7 @@ impl Emitter<'_> {
                 let element = self.element(self.elem(*value));
                 let zero = quote!(#private::cpu::zero::<#private::simd::One, #element>());
                 arrays.extend(quote! {
-                    let mut #all: [#ty; #private::cpu::MOST_ROWS] = [#zero; #private::cpu::MOST_ROWS];
+                    let mut #all: [#ty; #MOST_ROWS] = [#zero; #MOST_ROWS];
                 });
             }
             known.extend(defined);
@@ -167,7 +170,20 @@ impl Emitter<'_> {
     fn n_rows(&self, steps: &Steps<'_>) -> TokenStream {
         let private = &self.private;
         let rooms = steps.lanes.iter().map(|axis| names::room(*axis));
-        quote!(#private::cpu::rows_at_once(&[#(#rooms),*]))
+        quote!(#private::cpu::rows_at_once(#MOST_ROWS, &[#(#rooms),*]))
+    }
+
+    /// The loops whose rows take steps together.
+    pub fn rows_in_steps(&self) -> Vec<AxisId> {
+        let mut axes = Vec::new();
+        each_node(&self.schedule.body, &mut |node| {
+            if let Node::Loop { axis, lanes: false, reductions, body } = node
+                && self.steps(*axis, reductions, body).is_some()
+            {
+                axes.push(*axis);
+            }
+        });
+        axes
     }
 
     /// How many rows there are in a buffer for one row, if a few take steps together.

@@ -136,10 +136,30 @@ impl Pool {
             let (value, shape, kind) = if at < 3 { self.load(at) } else { self.operation(random) };
             let name = format!("t{}", self.made);
             self.made += 1;
-            writeln!(text, "let {name} = {value};").expect("a String takes it");
+            // A variable over a whole dimension needs a bound.
+            let may_change = kind == Kind::Real && (shape == Shape::Row || self.walk.lane.0 != "..");
+            let changed = if may_change && random.below(3) == 0 {
+                self.change(random, &name, shape)
+            } else {
+                String::new()
+            };
+            let mutable = if changed.is_empty() { "" } else { "mut " };
+            writeln!(text, "let {mutable}{name} = {value};\n{changed}").expect("a String takes it");
             self.names.push((name, shape, kind));
         }
         text
+    }
+
+    /// Assigns to a variable again, perhaps on a condition that is known at launch.
+    fn change(&self, random: &mut Random, name: &str, shape: Shape) -> String {
+        let value = random.pick(&["tanh(A)", "A * 0.5", "(A + 0.25) * 0.5"]);
+        let again = value.replace('A', name);
+        let other = self.of(random, |s, kind| s == shape && matches!(kind, Kind::Real | Kind::Exact));
+        match (random.below(3), other) {
+            (0, Some(other)) => format!("if K > 20 {{ {name} = {}; }}\n", value.replace('A', &other)),
+            (1, _) => format!("{name} = {again};\n{name} = {name} - 0.125;\n"),
+            _ => format!("{name} = {again};\n"),
+        }
     }
 
     fn load(&self, at: usize) -> (String, Shape, Kind) {

@@ -9,17 +9,14 @@ pub fn room(block: i32) -> usize {
     (Ord::max(block, 1) as usize).next_multiple_of(16)
 }
 
-/// How many rows take steps together, at most.
-pub const MOST_ROWS: usize = 4;
-
-/// How many rows take steps together, if their lanes have so much room: as many as stay in the first cache with what
-/// they become.
+/// How many rows take steps together, at most `most`, if their lanes have so much room: as many as stay in the first
+/// cache with what they become.
 #[inline(always)]
 #[must_use]
-pub fn rows_at_once(rooms: &[usize]) -> usize {
+pub fn rows_at_once(most: usize, rooms: &[usize]) -> usize {
     const ELEMENTS: usize = 2048;
     let longest = rooms.iter().copied().max().unwrap_or(1);
-    (ELEMENTS / Ord::max(longest, 1)).clamp(1, MOST_ROWS)
+    Ord::max(Ord::min(ELEMENTS / Ord::max(longest, 1), most), 1)
 }
 
 /// Lays buffers out one after the other.

@@ -15,7 +15,7 @@ mod places;
 mod reduce;
 
 pub use blocks::{Blocks, blocks, bound, columns, columns_in_turn, depth, few_rows, per_program, rows};
-pub use buffers::{MOST_ROWS, Slots, fill, room, rows_at_once};
+pub use buffers::{Slots, fill, room, rows_at_once};
 pub(crate) use dot::is_packed_or_kept;
 pub use dot::{PackedSide, SharedPacked, Side, dot, pack};
 pub use lanes::{convert, convert_to_float, divide_by, lanes, narrow, splat, zero};
