@@ -1,41 +1,11 @@
 //! Walking the IR: the operands of a value, the statements of a block with what encloses them.
 
-use crate::ir::{AxisId, AxisKind, BinaryOp, Index, Kernel, Op, Stmt, ValueId, VarId};
+use crate::ir::{AxisId, AxisKind, BinaryOp, Fold, Index, Kernel, Op, Stmt, ValueId, VarId};
 
-impl Op {
-    /// The values this one is computed from, in order; a closure's body and parameters are not among
-    /// them, its result is.
-    #[must_use]
-    pub fn operands(&self) -> Vec<ValueId> {
-        match self {
-            Op::Literal(_)
-            | Op::Dim(_)
-            | Op::Param(_)
-            | Op::Const(_)
-            | Op::Each(_)
-            | Op::AxisIndex(_)
-            | Op::AxisBegin(_)
-            | Op::AxisEnd(_)
-            | Op::AxisLen(_)
-            | Op::Read(_) => Vec::new(),
-            Op::Broadcast(value) | Op::Unary(_, value) | Op::Cast(value) | Op::Reduce(_, value, _) => {
-                vec![*value]
-            }
-            Op::Binary(_, lhs, rhs) | Op::Compare(_, lhs, rhs) | Op::Dot(lhs, rhs, _) => vec![*lhs, *rhs],
-            Op::Select(condition, then, otherwise) => vec![*condition, *then, *otherwise],
-            Op::Call(_, args) => args.clone(),
-            Op::Fold(fold) => vec![fold.value, fold.init, fold.result],
-            Op::Load { index, default, .. } => {
-                index.iter().filter_map(Index::value).chain(*default).collect()
-            }
-        }
-    }
-}
-
-impl Op {
-    /// [`Op::operands`], to be changed.
-    pub fn operands_mut(&mut self) -> Vec<&mut ValueId> {
-        match self {
+/// References to the operands of an [`Op`], shared or exclusive as `$iter` and `$value` are.
+macro_rules! operands {
+    ($op:expr, $iter:ident, $value:path) => {
+        match $op {
             Op::Literal(_)
             | Op::Dim(_)
             | Op::Param(_)
@@ -51,12 +21,25 @@ impl Op {
             }
             Op::Binary(_, lhs, rhs) | Op::Compare(_, lhs, rhs) | Op::Dot(lhs, rhs, _) => vec![lhs, rhs],
             Op::Select(condition, then, otherwise) => vec![condition, then, otherwise],
-            Op::Call(_, args) => args.iter_mut().collect(),
-            Op::Fold(fold) => vec![&mut fold.value, &mut fold.init, &mut fold.result],
-            Op::Load { index, default, .. } => {
-                index.iter_mut().filter_map(Index::value_mut).chain(default).collect()
-            }
+            Op::Call(_, args) => args.$iter().collect(),
+            Op::Fold(Fold { value, init, result, .. }) => vec![value, init, result],
+            Op::Load { index, default, .. } => index.$iter().filter_map($value).chain(default).collect(),
         }
+    };
+}
+
+impl Op {
+    /// The values this one is computed from, in order; a closure's body and parameters are not among
+    /// them, its result is.
+    #[must_use]
+    pub fn operands(&self) -> Vec<ValueId> {
+        let operands: Vec<&ValueId> = operands!(self, iter, Index::value_ref);
+        operands.into_iter().copied().collect()
+    }
+
+    /// [`Op::operands`], to be changed.
+    pub fn operands_mut(&mut self) -> Vec<&mut ValueId> {
+        operands!(self, iter_mut, Index::value_mut)
     }
 
     /// What a reduction or fold removes: its operand and the axis.
@@ -96,9 +79,13 @@ impl Index {
     /// The value in it, if any: an offset, a scalar or a gather.
     #[must_use]
     pub fn value(&self) -> Option<ValueId> {
+        self.value_ref().copied()
+    }
+
+    fn value_ref(&self) -> Option<&ValueId> {
         match self {
-            Index::Axis { offset, .. } => *offset,
-            Index::Scalar(value) | Index::Gather(value) => Some(*value),
+            Index::Axis { offset, .. } => offset.as_ref(),
+            Index::Scalar(value) | Index::Gather(value) => Some(value),
         }
     }
 }
