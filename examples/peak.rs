@@ -95,9 +95,7 @@ fn product(isa: InstructionSet, size: usize, pack: bool, contiguous_k: bool, scr
     let repetitions = (512 / size).max(1).pow(3);
     let mut once = || {
         // SAFETY: `size` by `size` elements; the instruction set is available.
-        let packed = pack.then(|| unsafe {
-            Packed::pack(isa, b, &[], size, size, size, |count, work| (0..count).for_each(work))
-        });
+        let packed = pack.then(|| unsafe { Packed::new(isa, b, &[], size, size, size) });
         for (i, j) in (0..size).step_by(128).flat_map(|i| (0..size).step_by(256).map(move |j| (i, j))) {
             let (m, n) = (128.min(size - i), 256.min(size - j));
             for p in (0..size).step_by(512) {

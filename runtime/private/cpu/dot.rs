@@ -5,6 +5,7 @@ use crate::explain::is_explaining;
 use crate::launch::for_each;
 use crate::simd::dot::{
     Kept, Operand, Packed, Scratch, Strided, dot_f32, dot_f64, dot_i32, dot_i64, dot_u32,
+    is_as_good_as_packed,
 };
 use crate::simd::{InstructionSet, is_amd};
 use std::cell::RefCell;
@@ -170,11 +171,12 @@ const WORTH_PACKING: usize = 1 << 18;
 /// Whether a right operand of several blocks of rows is packed for all of them.
 fn is_packed(
     (isa, threads): (InstructionSet, usize),
-    kind: Kind,
+    rhs: Strided,
     (columns, depth): (usize, usize),
     (rows, block): (i32, i32),
 ) -> bool {
-    if rows <= block || !Packed::suits(isa, kind, block.max(0) as usize, columns, depth) {
+    let suits = Packed::suits(isa, rhs.kind, block.max(0) as usize, columns, depth);
+    if rows <= block || !suits || is_as_good_as_packed(isa, rhs) {
         return false;
     }
     // Others would wait for what they can do themselves, and then fetch it from another thread's cache.
@@ -194,7 +196,7 @@ pub(crate) fn is_packed_or_kept(
     kept: bool,
 ) -> bool {
     if !kept {
-        return is_packed((isa, threads), rhs.kind, (columns, depth), (rows, block));
+        return is_packed((isa, threads), rhs, (columns, depth), (rows, block));
     }
     // Few rows read lines in place as fast as memory brings them. Where each line is a step of the sum, one row of
     // f32 reads several in turn: panels, which lie one after the other, come 1.1 times as fast (an EPYC of family
@@ -205,8 +207,11 @@ pub(crate) fn is_packed_or_kept(
         && Packed::suits(isa, rhs.kind, block.max(0) as usize, columns, depth)
 }
 
-/// Packs a right operand for all programs, on so many threads, if it is read by more than one block of rows; or finds
-/// what was kept of it.
+/// Fewer elements than this are packed by the calling thread: waking another takes longer.
+const WORTH_SHARING: usize = 1 << 16;
+
+/// A right operand as it is packed for all programs, if it is read by more than one block of rows; or what is kept of
+/// it, packed on so many threads if it is not there yet.
 ///
 /// # Safety
 /// `rhs` and its batches are readable for as long as the result lives, and if it is kept, until that is forgotten; the
@@ -232,15 +237,17 @@ pub unsafe fn pack<E: Element>(
     if !is_packed_or_kept((isa, threads), source, shape, (rows, block), kept.is_some()) {
         return None;
     }
-    let share = |count: usize, work: &(dyn Fn(usize) + Sync)| for_each(threads, count, &work);
+    let share = |count: usize, work: &(dyn Fn(usize) + Sync)| {
+        for_each(if columns.saturating_mul(depth) < WORTH_SHARING { 1 } else { threads }, count, &work);
+    };
     // SAFETY: promised by the caller.
     Some(unsafe {
         match kept {
             Some(kept) => kept.get_or_pack(
                 |packed| packed.is_of(isa, source, batches, shape, at_once),
-                || Packed::pack_to_keep(isa, source, batches, shape, at_once, share),
+                || Packed::to_keep(isa, source, batches, shape, at_once, share),
             ),
-            None => Arc::new(Packed::pack(isa, source, batches, columns, depth, at_once, share)),
+            None => Arc::new(Packed::new(isa, source, batches, columns, depth, at_once)),
         }
     })
 }

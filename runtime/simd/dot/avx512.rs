@@ -127,6 +127,30 @@ impl Widening for F32x16 {
                 }
             }
         };
+        copy_transposed(from: *const f32, stride: isize, to: *mut f32, ld: usize) -> () = {
+            // 128 bits of each line at a time: lines i, i + 4, i + 8, i + 12 to one register each, so that
+            // transposing four by four within 128 bits makes four rows.
+            for part in 0..4 {
+                let mut four = [_mm512_setzero_ps(); 4];
+                for (i, four) in four.iter_mut().enumerate() {
+                    let at = from.wrapping_offset(i as isize * stride).wrapping_add(4 * part);
+                    let quarter = |j: isize| at.wrapping_offset(4 * j * stride);
+                    let x = _mm512_castps128_ps512(_mm_loadu_ps(at));
+                    let x = _mm512_mask_broadcast_f32x4(x, 0x00F0, _mm_loadu_ps(quarter(1)));
+                    let x = _mm512_mask_broadcast_f32x4(x, 0x0F00, _mm_loadu_ps(quarter(2)));
+                    *four = _mm512_mask_broadcast_f32x4(x, 0xF000, _mm_loadu_ps(quarter(3)));
+                }
+                let [a, b, c, d] = four;
+                let (ab, cd) = (_mm512_unpacklo_ps(a, b), _mm512_unpacklo_ps(c, d));
+                let (ef, gh) = (_mm512_unpackhi_ps(a, b), _mm512_unpackhi_ps(c, d));
+                let [ab, cd, ef, gh] = [_mm512_castps_pd(ab), _mm512_castps_pd(cd), _mm512_castps_pd(ef), _mm512_castps_pd(gh)];
+                let to = to.wrapping_add(4 * part * ld);
+                F32x16(_mm512_castpd_ps(_mm512_unpacklo_pd(ab, cd))).store(to);
+                F32x16(_mm512_castpd_ps(_mm512_unpackhi_pd(ab, cd))).store(to.wrapping_add(ld));
+                F32x16(_mm512_castpd_ps(_mm512_unpacklo_pd(ef, gh))).store(to.wrapping_add(2 * ld));
+                F32x16(_mm512_castpd_ps(_mm512_unpackhi_pd(ef, gh))).store(to.wrapping_add(3 * ld));
+            }
+        };
     }
 }
 

@@ -89,7 +89,7 @@ mod tests {
         let (isa, b) = (InstructionSet::Scalar, [1.0f32; 12]);
         let source = Strided::new(b.as_ptr(), 4, 1);
         // SAFETY: three columns by four.
-        let pack = || unsafe { Packed::pack(isa, source, &[], 3, 4, 1, |n, work| (0..n).for_each(work)) };
+        let pack = || unsafe { Packed::new(isa, source, &[], 3, 4, 1) };
         let (kept, mut count) = (Kept::new(size_of_val(&b)), 0);
         kept.want();
         let mut get = |shape: (usize, usize), source: Strided| {
@@ -115,9 +115,7 @@ mod tests {
         let (isa, b) = (InstructionSet::Scalar, [1.0f32; 16]);
         let side = |first: usize| Strided::new(b.as_ptr(), 4, 1).at(first, 0);
         // SAFETY: a column of four.
-        let pack = |source: Strided| unsafe {
-            Packed::pack(isa, source, &[], 1, 4, 1, |n, work| (0..n).for_each(work))
-        };
+        let pack = |source: Strided| unsafe { Packed::new(isa, source, &[], 1, 4, 1) };
         let bytes = pack(side(0)).bytes();
         let kept = Kept { wanted: AtomicBool::new(true), most: 2 * bytes, packed: Mutex::default() };
         let has = |first: usize| {

@@ -5,6 +5,7 @@
 
 use super::Strided;
 use super::kernels::Number;
+use super::micro::hidden;
 use super::register::{Stored, Widening};
 use crate::element::Kind;
 use crate::simd::InstructionSet;
@@ -94,6 +95,8 @@ pub(super) fn stored<T: Number>(kind: Kind) -> Option<Stored> {
 
 /// How many rows ahead elements are asked for: of short rows that are far apart the processor follows none.
 const AHEAD: usize = 16;
+/// How many lines ahead they are, of lines that are transposed.
+const LINES_AHEAD: usize = 64;
 
 /// # Safety
 /// As [`Layout`]: the task's elements are readable, and writable; the register's features are there.
@@ -129,19 +132,30 @@ pub(super) unsafe fn transpose<R: Widening>(task: &Task) {
         let columns = R::LANES.min(task.columns - c);
         for r in (0..task.rows).step_by(R::LANES) {
             let rows = R::LANES.min(task.rows - r);
+            let at = |line: usize| {
+                let elements = (c + line) as isize * task.stride + r as isize;
+                task.from.wrapping_offset(elements * size as isize)
+            };
+            let to = task.to.wrapping_add(r * task.ld + c);
             // SAFETY: lines `c .. c + columns`, and of them elements `r .. r + rows`.
             unsafe {
+                let mut ahead = at(LINES_AHEAD);
+                for _ in 0..R::LANES {
+                    R::prefetch(ahead.cast());
+                    ahead = hidden(ahead.wrapping_offset(task.stride * size as isize));
+                }
+                if task.stored == Stored::Bits32 && (rows, columns) == (R::LANES, R::LANES) {
+                    R::copy_transposed(at(0).cast(), task.stride, to, task.ld);
+                    continue;
+                }
                 let mut lines = [R::zero(); 16];
                 for (line, block) in lines.iter_mut().take(columns).enumerate() {
-                    let elements = (c + line) as isize * task.stride + r as isize;
-                    let from = task.from.wrapping_offset(elements * size as isize);
                     *block = if rows == R::LANES {
-                        R::widen(task.stored, from)
+                        R::widen(task.stored, at(line))
                     } else {
-                        R::widen_first(task.stored, from, rows)
+                        R::widen_first(task.stored, at(line), rows)
                     };
                 }
-                let to = task.to.add(r * task.ld + c);
                 R::store_transposed(&lines, to, task.ld, rows, columns);
             }
         }

@@ -67,8 +67,14 @@ pub(super) struct Tile<T> {
     pub(super) last: usize,
     /// Whether to add to what is there.
     pub(super) accumulate: bool,
+    /// Whether what it adds to is asked for first.
+    pub(super) asks: bool,
+    /// How many times as many rows as the microkernel has there are.
+    pub(super) groups: usize,
     /// What is brought to the second-level cache meanwhile: a line for each `STEPS` contracted elements, at any address.
     pub(super) soon: *const T,
+    /// Where that ends.
+    pub(super) enough: *const T,
 }
 
 /// The most rows of any microkernel.
@@ -92,68 +98,75 @@ pub(super) unsafe fn micro<R: Register, const M: usize, const V: usize, const TA
     // SAFETY: promised by the caller; pointers past the last row are made but not followed.
     unsafe {
         let mask = R::mask(tile.last);
-        // What is only written need not be there.
-        if tile.accumulate {
-            for i in 0..M {
-                for v in 0..V {
-                    R::prefetch(tile.c.wrapping_add(i * tile.ldc + v * R::LANES));
-                }
-            }
-        }
-        let mut sums = [[R::zero(); V]; M];
-        let mut rows = [tile.a; MOST_ROWS.div_ceil(SHARE)];
-        for (group, row) in rows.iter_mut().enumerate() {
-            *row = hidden(row.wrapping_offset((SHARE * group) as isize * tile.lda));
-        }
-        let mut b = tile.b;
-        // A closure would not have the caller's instructions.
-        macro_rules! step {
-            ($at:literal) => {
-                let mut row = [R::zero(); V];
-                for (v, row) in row.iter_mut().enumerate() {
-                    let from = b.add(v * R::LANES);
-                    *row = if TAIL && v + 1 == V { R::load_first(from, mask) } else { R::load(from) };
-                }
-                for (i, sums) in sums.iter_mut().enumerate() {
-                    let x = rows[i / SHARE].wrapping_offset((i % SHARE) as isize * tile.lda);
-                    let x = R::splat(*x.wrapping_add($at));
-                    for (sum, row) in sums.iter_mut().zip(row) {
-                        *sum = x.mul_add(row, *sum);
+        let (mut a, mut c, mut soon) = (tile.a, tile.c, tile.soon);
+        for _ in 0..tile.groups {
+            // What is only written need not be there.
+            if tile.asks {
+                for i in 0..M {
+                    for v in 0..V {
+                        R::prefetch(c.wrapping_add(i * tile.ldc + v * R::LANES));
                     }
                 }
-                b = b.wrapping_offset(tile.ldb);
-                stay();
-            };
-        }
-        let mut soon = tile.soon;
-        for _ in 0..tile.k / STEPS {
-            R::prefetch_far(soon);
-            soon = soon.wrapping_add(LINE / size_of::<R::Scalar>());
-            step!(0);
-            step!(1);
-            step!(2);
-            step!(3);
-            for row in rows.iter_mut().take(M.div_ceil(SHARE)) {
-                *row = hidden(row.wrapping_add(STEPS));
             }
-        }
-        for _ in 0..tile.k % STEPS {
-            step!(0);
-            for row in rows.iter_mut().take(M.div_ceil(SHARE)) {
-                *row = hidden(row.wrapping_add(1));
+            let mut sums = [[R::zero(); V]; M];
+            let mut rows = [a; MOST_ROWS.div_ceil(SHARE)];
+            for (group, row) in rows.iter_mut().enumerate() {
+                *row = hidden(row.wrapping_offset((SHARE * group) as isize * tile.lda));
             }
-        }
-        for (i, sums) in sums.into_iter().enumerate() {
-            for (v, sum) in sums.into_iter().enumerate() {
-                let to = tile.c.add(i * tile.ldc + v * R::LANES);
-                if TAIL && v + 1 == V {
-                    let sum = if tile.accumulate { sum.add(R::load_first(to, mask)) } else { sum };
-                    sum.store_first(to, mask);
-                } else {
-                    let sum = if tile.accumulate { sum.add(R::load(to)) } else { sum };
-                    sum.store(to);
+            let mut b = tile.b;
+            // A closure would not have the caller's instructions.
+            macro_rules! step {
+                ($at:literal) => {
+                    let mut row = [R::zero(); V];
+                    for (v, row) in row.iter_mut().enumerate() {
+                        let from = b.add(v * R::LANES);
+                        *row = if TAIL && v + 1 == V { R::load_first(from, mask) } else { R::load(from) };
+                    }
+                    for (i, sums) in sums.iter_mut().enumerate() {
+                        let x = rows[i / SHARE].wrapping_offset((i % SHARE) as isize * tile.lda);
+                        let x = R::splat(*x.wrapping_add($at));
+                        for (sum, row) in sums.iter_mut().zip(row) {
+                            *sum = x.mul_add(row, *sum);
+                        }
+                    }
+                    b = b.wrapping_offset(tile.ldb);
+                    stay();
+                };
+            }
+            for _ in 0..tile.k / STEPS {
+                R::prefetch_far(soon);
+                soon = soon.wrapping_add(LINE / size_of::<R::Scalar>());
+                step!(0);
+                step!(1);
+                R::prefetch_far(soon);
+                soon = soon.wrapping_add(LINE / size_of::<R::Scalar>());
+                step!(2);
+                step!(3);
+                for row in rows.iter_mut().take(M.div_ceil(SHARE)) {
+                    *row = hidden(row.wrapping_add(STEPS));
                 }
             }
+            for _ in 0..tile.k % STEPS {
+                step!(0);
+                for row in rows.iter_mut().take(M.div_ceil(SHARE)) {
+                    *row = hidden(row.wrapping_add(1));
+                }
+            }
+            for (i, sums) in sums.into_iter().enumerate() {
+                for (v, sum) in sums.into_iter().enumerate() {
+                    let to = c.add(i * tile.ldc + v * R::LANES);
+                    if TAIL && v + 1 == V {
+                        let sum = if tile.accumulate { sum.add(R::load_first(to, mask)) } else { sum };
+                        sum.store_first(to, mask);
+                    } else {
+                        let sum = if tile.accumulate { sum.add(R::load(to)) } else { sum };
+                        sum.store(to);
+                    }
+                }
+            }
+            a = a.wrapping_offset(M as isize * tile.lda);
+            c = c.wrapping_add(M * tile.ldc);
+            soon = if soon < tile.enough { soon } else { tile.b };
         }
     }
 }

@@ -1,14 +1,17 @@
 //! A right operand packed once for all programs of a launch.
+//!
+//! Each matrix is packed when a program first reads it, by all threads that want it then: it is in their caches for the
+//! programs that follow.
 
 use super::amx::{self, Form, LINES, Task, TiledTile, Which};
 use super::kernels::Number;
-use super::layout::lay_out;
+use super::layout::{lay_out, stored};
 use super::memory::{Buffer, give, take};
 use super::{Operand, Strided};
 use crate::element::Kind;
 use crate::simd::InstructionSet;
 use smallvec::SmallVec;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Block sizes of columns of products with `n` columns should be multiples of this: panels of a [`Packed`] operand
 /// begin there.
@@ -33,22 +36,47 @@ pub fn has_matrix_unit(isa: InstructionSet) -> bool {
     amx::is_available(isa)
 }
 
+/// Whether microkernels read all of each cache line of a right operand where it is: rows of f32 that are so near to each
+/// other that two panels cover them.
+#[must_use]
+pub(crate) fn is_as_good_as_packed(isa: InstructionSet, source: Strided) -> bool {
+    let near = 2 * f32::kernels(isa).width() as isize;
+    source.kind == Kind::F32 && source.free == 1 && (-near..=near).contains(&source.contracted)
+}
+
 /// Right operands as panels `[batch][panel][k][panel width]`, widened to f32, or in tiles, as for a matrix unit.
 #[derive(Debug)]
 pub struct Packed {
     buffer: Option<Buffer>,
     /// Its buffer is freed when it goes, not used again.
     is_kept: bool,
+    isa: InstructionSet,
     source: Strided,
     batches: Batches,
+    /// How far each batch is packed.
+    progress: SmallVec<[Progress; 4]>,
+    /// Of one batch.
     panels: usize,
+    /// Bytes of a panel.
+    panel: usize,
     n: usize,
     k: usize,
+    /// Columns of a panel.
     width: usize,
     /// If in tiles.
     form: Option<Form>,
     /// A number that tiles cannot hold: then nobody reads them.
     odd: AtomicBool,
+}
+
+/// Turns of a waiting thread's loop before it lets others run.
+const SPINS: u32 = if cfg!(miri) { 1 } else { 1000 };
+
+/// How many panels of a batch threads have begun, and have ended.
+#[derive(Debug, Default)]
+struct Progress {
+    begun: AtomicUsize,
+    ended: AtomicUsize,
 }
 
 /// Lengths and strides of batch axes, outermost first.
@@ -76,9 +104,6 @@ fn shape_of_panels(
 }
 
 impl Packed {
-    /// Fewer elements than this are packed by the calling thread: waking another takes longer.
-    const WORTH_SHARING: usize = 1 << 16;
-
     /// Whether an operand of this kind is better packed for products of `rows` rows at once. Bytes are only packed
     /// for what multiplies them in tiles: a matrix unit, or AVX-512 VNNI.
     ///
@@ -96,10 +121,9 @@ impl Packed {
             && (!is_byte || amx::form_of_packed(isa, kind, rows, n, k).is_some())
     }
 
-    /// Packs `n` columns by `k` contracted elements (f32 and shorter floats; bytes where [`Packed::suits`] says so)
+    /// `n` columns by `k` contracted elements (f32 and shorter floats; bytes where [`Packed::suits`] says so)
     /// for products of `rows` rows at once. `batches` are lengths and strides (in elements) of up to four further axes, outermost
-    /// first: there is one operand for each combination of their indices. `share` is given a count and
-    /// what to do for each number below it, once, on any threads.
+    /// first: there is one operand for each combination of their indices.
     ///
     /// ```
     /// use tilewright::simd::InstructionSet;
@@ -108,37 +132,35 @@ impl Packed {
     /// let b = [1.0f32; 2 * 3 * 4];
     /// let b = Strided::new(b.as_ptr(), 4, 1);
     /// // SAFETY: two operands of three columns by four.
-    /// let packed = unsafe {
-    ///     Packed::pack(InstructionSet::Scalar, b, &[(2, 12)], 3, 4, 1, |count, work| (0..count).for_each(work))
-    /// };
+    /// let packed = unsafe { Packed::new(InstructionSet::Scalar, b, &[(2, 12)], 3, 4, 1) };
     /// let second = packed.tile(1, 0, 0);
     /// # let _ = second;
     /// ```
     ///
     /// # Safety
-    /// The processor has `isa`; all those elements are readable for as long as `self` lives.
+    /// The processor has `isa`; all those elements are readable, and nobody writes to them, for as long as `self`
+    /// lives.
     ///
     /// # Panics
     /// The operand is of another kind.
     #[must_use]
-    pub unsafe fn pack(
+    pub unsafe fn new(
         isa: InstructionSet,
         source: Strided,
         batches: &[(usize, isize)],
         n: usize,
         k: usize,
         rows: usize,
-        share: impl FnOnce(usize, &(dyn Fn(usize) + Sync)),
     ) -> Packed {
-        // SAFETY: the same contract.
-        unsafe { Packed::pack_into(take, isa, source, batches, (n, k), rows, share) }
+        Packed::in_memory(take, isa, source, batches, (n, k), rows)
     }
 
-    /// As [`Packed::pack`], to be kept: in memory of its own, which nobody gets when it goes.
+    /// As [`Packed::new`], to be kept: in memory of its own, which nobody gets when it goes, and packed at once. `share`
+    /// is given a count and what to do for each number below it, once, on any threads.
     ///
     /// # Safety
-    /// As [`Packed::pack`].
-    pub(crate) unsafe fn pack_to_keep(
+    /// As [`Packed::new`], until all is packed.
+    pub(crate) unsafe fn to_keep(
         isa: InstructionSet,
         source: Strided,
         batches: &[(usize, isize)],
@@ -146,40 +168,48 @@ impl Packed {
         rows: usize,
         share: impl FnOnce(usize, &(dyn Fn(usize) + Sync)),
     ) -> Packed {
-        // SAFETY: the same contract.
-        let mut packed = unsafe { Packed::pack_into(Buffer::new, isa, source, batches, (n, k), rows, share) };
+        let mut packed = Packed::in_memory(Buffer::new, isa, source, batches, (n, k), rows);
         packed.is_kept = true;
+        let pack = |idx: usize| packed.pack(idx / packed.panels, idx % packed.panels);
+        share(packed.progress.len() * packed.panels, &pack);
+        packed.progress.clear();
         packed
     }
 
-    /// # Safety
-    /// As [`Packed::pack`].
-    unsafe fn pack_into(
+    /// With nothing packed.
+    fn in_memory(
         memory: impl FnOnce(usize) -> Buffer,
         isa: InstructionSet,
         source: Strided,
         batches: &[(usize, isize)],
         (n, k): (usize, usize),
         rows: usize,
-        share: impl FnOnce(usize, &(dyn Fn(usize) + Sync)),
     ) -> Packed {
         let (form, width) = shape_of_panels(isa, source.kind, rows, (n, k));
+        assert!(
+            form.is_some() || stored::<f32>(source.kind).is_some(),
+            "operands of {} are not packed",
+            source.kind
+        );
         let count: usize = batches.iter().map(|(length, _)| length).product();
         let panels = n.div_ceil(width);
-        let elements = [panels, k, width].into_iter().fold(count, usize::saturating_mul);
         let panel = form.map_or(k.saturating_mul(width * size_of::<f32>()), |form| form.strip(k));
         let buffer = memory([count, panels].into_iter().fold(panel, usize::saturating_mul));
-        let (to, odd) = (buffer.pointer(), AtomicBool::new(false));
-        let job = Job { isa, source, batches, n, k, panels, width, panel, form, odd: &odd, to };
-        // SAFETY: the caller's contract; the buffer has room for every panel, each of which is written once.
-        let pack = |idx: usize| unsafe { job.pack(idx) };
-        if elements < Packed::WORTH_SHARING {
-            (0..count * panels).for_each(pack);
-        } else {
-            share(count * panels, &pack);
+        Packed {
+            buffer: Some(buffer),
+            is_kept: false,
+            isa,
+            source,
+            batches: batches.into(),
+            progress: std::iter::repeat_with(Progress::default).take(count).collect(),
+            panels,
+            panel,
+            n,
+            k,
+            width,
+            form,
+            odd: AtomicBool::new(false),
         }
-        let batches = batches.into();
-        Packed { buffer: Some(buffer), is_kept: false, source, batches, panels, n, k, width, form, odd }
     }
 
     /// Bytes of memory that it takes.
@@ -209,24 +239,70 @@ impl Packed {
         debug_assert!(j <= self.n && k <= self.k, "({j}, {k}) is outside of {} by {}", self.n, self.k);
         let depth = self.form.map_or(1, Form::depth);
         let source = of_batch(self.source, &self.batches, batch).at(j, k);
-        let begins = j.is_multiple_of(self.width) && k.is_multiple_of(depth);
-        if !begins || self.odd.load(Ordering::Relaxed) {
+        if !(j.is_multiple_of(self.width) && k.is_multiple_of(depth)) {
+            return Operand::Strided(source);
+        }
+        self.make_ready(batch);
+        if self.odd.load(Ordering::Relaxed) {
             return Operand::Strided(source);
         }
         if let Some(form) = self.form {
             let strip = form.strip(self.k);
             let at = (batch * self.panels + j / LINES) * strip + form.strip(k);
-            let ptr = self
-                .buffer
-                .as_ref()
-                .map_or(std::ptr::null(), |buffer| buffer.pointer().wrapping_add(at).cast_const());
+            let ptr = self.memory().wrapping_add(at).cast_const();
             return Operand::Tiled(TiledTile { ptr, strip, form, source });
         }
         let panel = self.k * self.width;
         let at = (batch * self.panels + j / self.width) * panel + k * self.width;
-        let base = self.buffer.as_ref().map_or(std::ptr::null(), |buffer| buffer.pointer().cast_const());
-        let ptr = base.cast::<f32>().wrapping_add(at);
+        let ptr = self.memory().cast_const().cast::<f32>().wrapping_add(at);
         Operand::Packed(PackedTile { ptr, panel, width: self.width })
+    }
+
+    fn memory(&self) -> *mut u8 {
+        self.buffer.as_ref().map_or(std::ptr::null_mut(), Buffer::pointer)
+    }
+
+    /// Packs what no thread has begun of a batch, and waits for what others have.
+    fn make_ready(&self, batch: usize) {
+        let Some(progress) = self.progress.get(batch) else { return };
+        if progress.ended.load(Ordering::Acquire) == self.panels {
+            return;
+        }
+        loop {
+            let panel = progress.begun.fetch_add(1, Ordering::Relaxed);
+            if panel >= self.panels {
+                break;
+            }
+            self.pack(batch, panel);
+            progress.ended.fetch_add(1, Ordering::Release);
+        }
+        // A panel takes microseconds, unless its thread has lost the processor.
+        for turn in 0.. {
+            if progress.ended.load(Ordering::Acquire) == self.panels {
+                return;
+            }
+            if turn < SPINS { std::hint::spin_loop() } else { std::thread::yield_now() }
+        }
+    }
+
+    /// To be called once for each panel of each batch.
+    fn pack(&self, batch: usize, panel: usize) {
+        let column = panel * self.width;
+        let source = of_batch(self.source, &self.batches, batch).at(column, 0);
+        let to = self.memory().wrapping_add((batch * self.panels + panel) * self.panel);
+        let columns = self.width.min(self.n - column);
+        // SAFETY: who made this promised that the source is readable; the buffer has room for every panel, which this
+        // thread alone writes, and which nobody reads before.
+        unsafe {
+            if let Some(form) = self.form {
+                let task = Task { which: Which::Right, form, from: source, lines: columns, k: self.k, to };
+                if !amx::lay_out_strip(&task) {
+                    self.odd.store(true, Ordering::Relaxed);
+                }
+            } else {
+                lay_out(self.isa, source.transposed(), (self.k, columns), to.cast::<f32>(), self.width);
+            }
+        }
     }
 }
 
@@ -256,46 +332,3 @@ pub struct PackedTile {
 unsafe impl Send for PackedTile {}
 // SAFETY: as above.
 unsafe impl Sync for PackedTile {}
-
-/// What the threads that pack share.
-struct Job<'a> {
-    isa: InstructionSet,
-    source: Strided,
-    batches: &'a [(usize, isize)],
-    n: usize,
-    k: usize,
-    panels: usize,
-    width: usize,
-    /// Bytes of a panel.
-    panel: usize,
-    form: Option<Form>,
-    odd: &'a AtomicBool,
-    to: *mut u8,
-}
-
-// SAFETY: threads read the source, which nobody writes, and each writes panels of its own.
-unsafe impl Sync for Job<'_> {}
-
-impl Job<'_> {
-    /// Packs panel `idx`, counted over all batches.
-    ///
-    /// # Safety
-    /// The panel's columns are readable and its place is writable, by nobody else at the time.
-    unsafe fn pack(&self, idx: usize) {
-        let (batch, column) = (idx / self.panels, idx % self.panels * self.width);
-        let source = of_batch(self.source, self.batches, batch).at(column, 0);
-        let to = self.to.wrapping_add(idx * self.panel);
-        let columns = self.width.min(self.n - column);
-        // SAFETY: the caller's contract.
-        unsafe {
-            if let Some(form) = self.form {
-                let task = Task { which: Which::Right, form, from: source, lines: columns, k: self.k, to };
-                if !amx::lay_out_strip(&task) {
-                    self.odd.store(true, Ordering::Relaxed);
-                }
-            } else {
-                lay_out(self.isa, source.transposed(), (self.k, columns), to.cast::<f32>(), self.width);
-            }
-        }
-    }
-}

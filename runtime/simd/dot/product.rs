@@ -17,7 +17,7 @@ use super::layout::{lay_out, stored};
 use super::micro::{DEPTH, LINE, ROW, STEPS, Tile};
 use super::register::Stored;
 use super::{Operand, Scratch, Strided, TiledTile, amx};
-use crate::simd::InstructionSet;
+use crate::simd::{InstructionSet, is_amd};
 
 /// Columns of which the right operand is packed at once.
 const COLUMNS: usize = 480;
@@ -334,6 +334,7 @@ unsafe fn block<T: Number>(
     ldc: usize,
     accumulate: bool,
 ) {
+    let asks = !is_amd();
     let mut j = 0;
     while j < n {
         let (panel, column) = (j / panels.width, j % panels.width);
@@ -349,22 +350,42 @@ unsafe fn block<T: Number>(
         } else {
             panels.ptr.wrapping_add(k.wrapping_mul(panels.width))
         };
-        let turn = k / STEPS * LINE / size_of::<T>();
-        for (at, (i, rows)) in groups(m, micro.len()).enumerate() {
+        let turn = k / STEPS * 2 * LINE / size_of::<T>();
+        let is_far = panels.panel > 0;
+        let enough = if is_far { next.wrapping_add(k * panels.width) } else { b };
+        let mut i = 0;
+        for (rows, count) in groups(m, micro.len()) {
             let (a, c) = (left.ptr.wrapping_offset(i as isize * left.row), c.wrapping_add(i * ldc + j));
-            let is_far = panels.panel > 0 && at * turn < k * panels.width;
-            let soon = if is_far { next.wrapping_add(at * turn) } else { b };
-            let tile = Tile { k, a, lda: left.row, b, ldb: panels.ld, c, ldc, last, accumulate, soon };
-            // SAFETY: `rows` rows from `i` on and `columns` columns from `j` on exist.
+            let at = next.wrapping_add(i / rows * turn);
+            let soon = if is_far && at < enough { at } else { b };
+            let asks = accumulate && asks;
+            let tile = Tile {
+                k,
+                a,
+                lda: left.row,
+                b,
+                ldb: panels.ld,
+                c,
+                ldc,
+                last,
+                accumulate,
+                asks,
+                groups: count,
+                enough,
+                soon,
+            };
+            // SAFETY: `count` times `rows` rows from `i` on and `columns` columns from `j` on exist.
             unsafe { micro[rows - 1][usize::from(last < kernels.lanes)](&tile) };
+            i += rows * count;
         }
         j += columns;
     }
 }
 
-/// `m` rows in as few groups of at most `most` as there can be, their sizes equal or one apart.
+/// `m` rows in as few groups of at most `most` as there can be, their sizes equal or one apart: sizes, and how many
+/// groups have it.
 fn groups(m: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
     let count = m.div_ceil(most);
     let (size, larger) = (m / count, m % count);
-    (0..count).map(move |group| (group * size + group.min(larger), size + usize::from(group < larger)))
+    [(size + 1, larger), (size, count - larger)].into_iter().filter(|(_, count)| *count > 0)
 }

@@ -113,4 +113,16 @@ pub(super) trait Widening: Register<Scalar = f32> {
     }
     /// Writes `LANES` rows, `ld` apart, of the first `columns` of `lines[column]`, for rows `< rows`.
     unsafe fn store_transposed(lines: &[Self; 16], to: *mut f32, ld: usize, rows: usize, columns: usize);
+    /// `LANES` rows, `ld` apart, of the elements of `LANES` lines of 32 bits, which are `stride` apart.
+    #[inline(always)]
+    unsafe fn copy_transposed(from: *const f32, stride: isize, to: *mut f32, ld: usize) {
+        // SAFETY: the same contract.
+        unsafe {
+            let mut lines = [Self::zero(); 16];
+            for (i, line) in lines.iter_mut().enumerate().take(Self::LANES) {
+                *line = Self::load(from.wrapping_offset(i as isize * stride));
+            }
+            Self::store_transposed(&lines, to, ld, Self::LANES, Self::LANES);
+        }
+    }
 }

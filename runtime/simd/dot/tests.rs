@@ -313,7 +313,7 @@ macro_rules! unit_claims {
                             unsafe { assert!(on_unit::<$C>(isa, &problem, scratch), "the unit refuses {what}") };
                         });
                         // SAFETY: as above.
-                        let packed = unsafe { Packed::pack(isa, b.strided(), &[], n, k, m, share) };
+                        let packed = unsafe { Packed::new(isa, b.strided(), &[], n, k, m) };
                         check::<$C>((m, n, k), random, |i, p| a.lane(i, p), |j, p| b.lane(j, p), &what, |c, ldc, accumulate| {
                             let tile = packed.tile(0, 0, 0);
                             // SAFETY: as above.
@@ -397,7 +397,7 @@ fn what_a_matrix_unit_cannot_split_comes_out_right() {
             (Strided::new(a.as_ptr(), k as isize, 1), Strided::new(b.as_ptr(), k as isize, 1));
         for packs in [false, true] {
             // SAFETY: the operands have these sizes, the unit is available.
-            let packed = unsafe { Packed::pack(isa, right, &[], n, k, m, share) };
+            let packed = unsafe { Packed::new(isa, right, &[], n, k, m) };
             let mut c = vec![0f32; m * n];
             let operand = if packs { packed.tile(0, 0, 0) } else { Operand::Strided(right) };
             // SAFETY: as above.
@@ -535,14 +535,6 @@ fn few_rows_meet_infinities() {
     }
 }
 
-/// Two threads, each half of it.
-fn share(count: usize, work: &(dyn Fn(usize) + Sync)) {
-    std::thread::scope(|scope| {
-        scope.spawn(|| (0..count / 2).for_each(work));
-        (count / 2..count).for_each(work);
-    });
-}
-
 /// Packs two by three operands of `n` by `k`, and multiplies with a part of one of them.
 fn check_packed<E: Sample + Element<Lane = f32>>(
     packs: InstructionSet,
@@ -556,7 +548,7 @@ fn check_packed<E: Sample + Element<Lane = f32>>(
     let (outer, inner) = (3 * n as isize * all.free, n as isize * all.free);
     let rows = random.size();
     // SAFETY: 2 × 3 operands of these sizes; the instruction set is available.
-    let packed = unsafe { Packed::pack(packs, all.strided(), &[(2, outer), (3, inner)], n, k, rows, share) };
+    let packed = unsafe { Packed::new(packs, all.strided(), &[(2, outer), (3, inner)], n, k, rows) };
     let batch = random.below(6);
     // Now and then no panel begins at the first column.
     let (j0, k0) = (random.below(n.div_ceil(width)) * width, random.below(k));
@@ -585,26 +577,31 @@ fn packed_operands_are_read_by_every_instruction_set_in_slices_and_batches() {
 }
 
 #[test]
-fn large_operands_are_packed_by_several_threads() {
-    let (n, k) = if cfg!(miri) { (20, 8) } else { (300, 400) };
+fn an_operand_is_packed_by_all_threads_that_read_it() {
+    let (n, k) = if cfg!(miri) { (20, 8) } else { (1000, 400) };
     let random = &mut Random(5);
     let b = Side::<f32>::with(random, (n, k), (k as isize, 1));
     let a = Side::<f32>::with(random, (9, k), (k as isize, 1));
     for isa in sets() {
         // SAFETY: the operand has this size; the instruction set is available.
-        let packed = unsafe { Packed::pack(isa, b.strided(), &[], n, k, 9, share) };
-        check(
-            (9, n, k),
-            random,
-            |i, p| a.lane(i, p),
-            |j, p| b.lane(j, p),
-            "large",
-            |c, ldc, accumulate| {
-                let right = packed.tile(0, 0, 0);
+        let packed = unsafe { Packed::new(isa, b.strided(), &[], n, k, 9) };
+        let both = std::sync::Barrier::new(2);
+        // The last panel, which one of them may still be packing when the other reads it.
+        let first = (n - 1) / panel_width(isa, n) * panel_width(isa, n);
+        let columns = n - first;
+        let reads = || {
+            let (left, right) = (|i, p| a.lane(i, p), |j, p| b.lane(first + j, p));
+            check((9, columns, k), &mut Random(6), left, right, "by two threads", |c, ldc, accumulate| {
+                both.wait();
+                let (a, b) = (a.strided(), packed.tile(0, first, 0));
                 // SAFETY: as above.
-                unsafe { dot_f32(isa, 9, n, k, a.strided(), right, c, ldc, accumulate, &mut Scratch::new()) }
-            },
-        );
+                unsafe { dot_f32(isa, 9, columns, k, a, b, c, ldc, accumulate, &mut Scratch::new()) }
+            });
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(reads);
+            reads();
+        });
     }
 }
 
