@@ -1,6 +1,7 @@
-//! The real model end to end, from token ids to embeddings.
+//! The real model end to end, from token ids or from text to embeddings.
 
 use crate::protocol::{Failure, Row};
+use minilm::Embedder;
 use minilm::model::{Activations, Bert, Settings};
 use minilm::tokenize::Batch;
 use std::cell::RefCell;
@@ -24,6 +25,25 @@ pub fn open(n_sentences: usize, width: usize) -> Result<Option<Row>, Failure> {
             Ok(())
         }),
         result: Box::new(move || Ok(last.borrow().iter().flat_map(|x| x.to_le_bytes()).collect())),
+    }))
+}
+
+/// The first `n_sentences` of those that versus/inputs.py reads; none if the model has not been fetched.
+pub fn open_text(n_sentences: usize) -> Result<Option<Row>, Failure> {
+    let folder = minilm::model_folder();
+    if !folder.join("model.safetensors").exists() {
+        return Ok(None);
+    }
+    let mut embedder = Embedder::open(&folder, &tilewright::Device::cpu())?;
+    let sentences: Vec<&str> = include_str!("../versus/sentences.txt").lines().take(n_sentences).collect();
+    let embeddings = Rc::new(RefCell::new(Vec::new()));
+    let last = Rc::clone(&embeddings);
+    Ok(Some(Row {
+        call: Box::new(move || {
+            *embeddings.borrow_mut() = embedder.embed(&sentences)?;
+            Ok(())
+        }),
+        result: Box::new(move || Ok(last.borrow().iter().flatten().flat_map(|x| x.to_le_bytes()).collect())),
     }))
 }
 

@@ -31,6 +31,7 @@ pub fn open(operation: &str, shape: &[usize]) -> Result<Option<Row>, Failure> {
         ("attention_causal", &[b, h, s, d]) => attention::<true>([b, h, h, s, s, d])?,
         ("attention_decode", &[b, h, g, l, d]) => attention::<false>([b, h, g, 1, l, d])?,
         ("minilm", &[n_sentences, width]) => return model::open(n_sentences, width),
+        ("minilm_text", &[n_sentences]) => return model::open_text(n_sentences),
         _ => return Ok(None),
     }))
 }

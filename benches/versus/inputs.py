@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 from math import prod
+from pathlib import Path
 
 import numpy as np
 
@@ -29,6 +30,12 @@ def int8(seed, *shape):
 
 def indices(seed, count, end):
     return (hashed(seed, count) % np.uint32(end)).astype(np.int64)
+
+
+def sentences(count):
+    """The first ones of sentences.txt, which ../src/model.rs reads too."""
+    lines = (Path(__file__).parent / "sentences.txt").read_text(encoding="utf-8").splitlines()
+    return lines[:count]
 
 
 def token_ids(sentences, width):

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 BENCHES = Path(__file__).parents[1]
-PACKAGES = ["torch", "numpy", "onnxruntime", "onnx"]
+PACKAGES = ["torch", "numpy", "onnxruntime", "onnx", "tokenizers"]
 
 
 def environment():

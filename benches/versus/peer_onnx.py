@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from . import inputs
 from .checkpoint import checkpoint
 from .rows import MODEL
+from .text import Text
 
 OPSETS = [helper.make_opsetid("", 23), helper.make_opsetid("com.microsoft", 1)]
 TYPES = {
@@ -71,6 +72,8 @@ class Onnx:
         return contextlib.nullcontext()
 
     def open_row(self, operation, *shape):
+        if operation == "minilm_text":
+            return self.minilm_text(*shape)
         build = GRAPHS.get(operation)
         calls, failures = [], []
         for graph in build(*shape) if build else []:
@@ -84,10 +87,27 @@ class Onnx:
             raise failures[0]
         return calls
 
+    def session(self, graph):
+        model = graph.model().SerializeToString()
+        return ort.InferenceSession(model, self.options, providers=["CPUExecutionProvider"])
+
+    def minilm_text(self, sentences):
+        if not MODEL.exists():
+            return []
+        text = Text(sentences)
+
+        def feed():
+            ids = text.ids()
+            mask = text.mask(ids)
+            if mask is None:
+                return {"x": ids}
+            return {"x": ids, "lengths": mask.sum(1, dtype=np.int32), "mask": mask[:, None].astype(np.float32)}
+
+        session = self.session(bert(feed()))
+        return [lambda: session.run(None, feed())[0]]
+
     def call(self, graph):
-        session = ort.InferenceSession(
-            graph.model().SerializeToString(), self.options, providers=["CPUExecutionProvider"]
-        )
+        session = self.session(graph)
         binding = session.io_binding()
         held = {name: ort.OrtValue.ortvalue_from_numpy(array) for name, array in graph.inputs.items()}
         for name, tensor in held.items():
@@ -246,9 +266,15 @@ def add_norm(taken, output):
 
 
 def minilm(sentences, width):
-    """all-MiniLM-L6-v2 in the nodes that ONNX Runtime's own optimizer of transformers would leave."""
     if not MODEL.exists():
         return []
+    return [bert({"x": inputs.token_ids(sentences, width)})]
+
+
+def bert(taken):
+    """all-MiniLM-L6-v2 in the nodes that ONNX Runtime's own optimizer of transformers would leave. `taken` are the
+    token ids `x`, and if rows are padded `lengths` and `mask`."""
+    (sentences, width), padded = taken["x"].shape, "mask" in taken
     w, nodes = checkpoint(), []
     constants = {"axis": np.array([1]), "words": w["embeddings.word_embeddings.weight"]}
     places = w["embeddings.position_embeddings.weight"][None, :width]
@@ -273,7 +299,8 @@ def minilm(sentences, width):
         parts = [f"{block}.attention.self.{part}" for part in ("query", "key", "value")]
         constants[f"{at}.qkv"] = np.concatenate([w[f"{part}.weight"].T for part in parts], 1)
         constants[f"{at}.qkv.b"] = np.concatenate([w[f"{part}.bias"] for part in parts])
-        nodes.append(contrib("Attention", f"{x} {at}.qkv {at}.qkv.b", f"{at}.mixed", num_heads=12))
+        tokens = f"{x} {at}.qkv {at}.qkv.b" + (" lengths" if padded else "")
+        nodes.append(contrib("Attention", tokens, f"{at}.mixed", num_heads=12))
         mixed = linear(f"{at}.mixed", f"{at}.dense", f"{block}.attention.output.dense")
         after = norm(f"{at}.a", f"{block}.attention.output.LayerNorm")
         nodes.append(add_norm(f"{mixed} {x} {after} {mixed}.b", f"{at}.a"))
@@ -283,9 +310,10 @@ def minilm(sentences, width):
         after = norm(f"{at}.o", f"{block}.output.LayerNorm")
         nodes.append(add_norm(f"{narrow} {at}.a {after} {narrow}.b", f"{at}.o"))
         x = f"{at}.o"
-    nodes.append(node("ReduceMean", f"{x} axis", "pooled", keepdims=0))
-    nodes.append(node("LpNormalization", "pooled", "out", axis=1, p=2))
-    return [Graph(nodes, {"x": inputs.token_ids(sentences, width)}, (sentences, 384), constants)]
+    # Of a vector that is normalised afterwards the sum does as well as the mean.
+    pool = node("MatMul", f"mask {x}", "pooled") if padded else node("ReduceMean", f"{x} axis", "pooled")
+    nodes += [pool, node("LpNormalization", "pooled", "out", axis=2, p=2)]
+    return Graph(nodes, taken, (sentences, 1, 384), constants)
 
 
 GRAPHS = {

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from . import inputs
 from .checkpoint import checkpoint
 from .rows import MODEL
+from .text import Text
 
 HALVES = {"matmul_bf16": torch.bfloat16, "matmul_f16": torch.float16}
 aten = torch.ops.aten
@@ -151,8 +152,12 @@ class Eager:
         return [lambda: F.scaled_dot_product_attention(q, k, v, is_causal=causal, enable_gqa=grouped)]
 
     def minilm(self, sentences, width):
-        embed, ids = bert(sentences, width)
+        embed, ids = bert(), tokens(sentences, width)
         return [lambda: embed(ids)] if embed else []
+
+    def minilm_text(self, sentences):
+        embed = bert()
+        return [from_text(embed, sentences)] if embed else []
 
 
 def heads(operation, *shape):
@@ -226,8 +231,12 @@ class Compiled:
         return product(attend, q, k, v)
 
     def minilm(self, sentences, width):
-        embed, ids = bert(sentences, width)
+        embed, ids = bert(), tokens(sentences, width)
         return product(embed, ids) if embed else []
+
+    def minilm_text(self, sentences):
+        embed = bert()
+        return [from_text(torch.compile(embed, dynamic=False), sentences)] if embed else []
 
 
 def fused(function, *tensors, out=None):
@@ -258,13 +267,27 @@ def frozen(function, x, *weights):
     return [lambda: compiled(x)]
 
 
-def bert(sentences, width):
+def tokens(sentences, width):
+    return torch.from_numpy(inputs.token_ids(sentences, width))
+
+
+def from_text(embed, sentences):
+    text = Text(sentences)
+
+    def call():
+        ids = text.ids()
+        mask = text.mask(ids)
+        return embed(torch.from_numpy(ids), None if mask is None else torch.from_numpy(mask))
+
+    return call
+
+
+def bert():
     """all-MiniLM-L6-v2 from token ids to normalised embeddings, with the queries', keys' and values'
     products as one, which no library of models does: a little faster than theirs."""
     if not MODEL.exists():
-        return None, None
+        return None
     w = {name: torch.from_numpy(array.copy()) for name, array in checkpoint().items()}
-    ids = torch.from_numpy(inputs.token_ids(sentences, width))
 
     def norm(x, name):
         return F.layer_norm(x, [384], w[f"{name}.LayerNorm.weight"], w[f"{name}.LayerNorm.bias"], 1e-12)
@@ -278,17 +301,20 @@ def bert(sentences, width):
         for kind in ("weight", "bias"):
             w[f"{block}.qkv.{kind}"] = torch.cat([w.pop(f"{part}.{kind}") for part in parts])
 
-    def embed(ids):
+    def embed(ids, mask=None):
+        seen = None if mask is None else mask[:, None, None]
         x = F.embedding(ids, w["embeddings.word_embeddings.weight"])
         x = x + w["embeddings.position_embeddings.weight"][: ids.shape[1]]
         x = norm(x + w["embeddings.token_type_embeddings.weight"][0], "embeddings")
         for block in blocks:
             qkv = linear(x, f"{block}.qkv").view(*ids.shape, 3, 12, 32)
             q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind()
-            mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(x.shape)
+            mixed = F.scaled_dot_product_attention(q, k, v, seen).transpose(1, 2).reshape(x.shape)
             x = norm(x + linear(mixed, f"{block}.attention.output.dense"), f"{block}.attention.output")
             inner = F.gelu(linear(x, f"{block}.intermediate.dense"))
             x = norm(x + linear(inner, f"{block}.output.dense"), f"{block}.output")
-        return F.normalize(x.mean(1), dim=1)
+        # Of a vector that is normalised afterwards the sum does as well as the mean.
+        pooled = x.mean(1) if mask is None else (x * mask[:, :, None]).sum(1)
+        return F.normalize(pooled, dim=1)
 
-    return embed, ids
+    return embed

@@ -49,8 +49,8 @@ impl Tokenizer {
         encoding.get_ids().iter().map(|&id| Ok(i32::try_from(id)?)).collect()
     }
 
-    /// All sentences in batches of at most `max_sentences`, longest first. Where the next one is less
-    /// than half as long as the first of its batch, a new one begins: less than half is padding.
+    /// All sentences in batches of at most `max_sentences`, longest first, so that padding and batches together cost
+    /// least: see [`cut`].
     ///
     /// # Errors
     /// If the tokenizer fails.
@@ -63,17 +63,40 @@ impl Tokenizer {
             sentences.iter().map(|s| self.encode(s.as_ref())).collect::<Result<_, _>>()?;
         let mut order: Vec<usize> = (0..encoded.len()).collect();
         order.sort_by_key(|&at| std::cmp::Reverse(encoded[at].len()));
-        let mut batches = Vec::new();
+        let lengths: Vec<usize> = order.iter().map(|&at| encoded[at].len()).collect();
         let mut rest = order.as_slice();
-        while let Some(&longest) = rest.first() {
-            let fits = |&&at: &&usize| 2 * encoded[at].len() >= encoded[longest].len();
-            let count = rest.iter().take(max_sentences.max(1)).take_while(fits).count();
+        let mut batches = Vec::new();
+        for count in cut(&lengths, max_sentences) {
             let (batch, others) = rest.split_at(count);
             batches.push(Batch::new(batch, &encoded));
             rest = others;
         }
         Ok(batches)
     }
+}
+
+/// What a batch costs beyond its tokens, in tokens: it reads all weights, 42 MB, and makes 60 launches. A millisecond
+/// here, in which two threads of an EPYC with AVX-512 embed 45 tokens.
+const A_BATCH: usize = 45;
+
+/// How many sentences each batch takes, of sentences of these lengths, longest first. A batch costs as many tokens as
+/// it has sentences, times its longest, and `A_BATCH`: the cheapest cuts up to each sentence, from the first one on.
+fn cut(lengths: &[usize], max_sentences: usize) -> Vec<usize> {
+    let mut cheapest = vec![(0, 0)];
+    for end in 1..=lengths.len() {
+        let begin = end.saturating_sub(max_sentences.max(1));
+        let batch = |begin: usize| (cheapest[begin].0 + (end - begin) * lengths[begin] + A_BATCH, begin);
+        cheapest.extend((begin..end).map(batch).min());
+    }
+    let mut counts = Vec::new();
+    let mut end = lengths.len();
+    while end > 0 {
+        let (_, begin) = cheapest[end];
+        counts.push(end - begin);
+        end = begin;
+    }
+    counts.reverse();
+    counts
 }
 
 impl Batch {
@@ -88,5 +111,21 @@ impl Batch {
             .map(|&at| i32::try_from(encoded[at].len()).expect("sentences are truncated"))
             .collect();
         Batch { sentences: sentences.to_vec(), ids, lengths, width }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cut;
+
+    #[test]
+    fn batches_are_cut_where_padding_costs_more_than_a_batch() {
+        assert_eq!(cut(&[], 32), [0; 0]);
+        assert_eq!(cut(&[12], 32), [1]);
+        assert_eq!(cut(&[31; 70], 32).iter().sum::<usize>(), 70);
+        assert_eq!(cut(&[31; 70], 32).len(), 3);
+        assert_eq!(cut(&[256, 256, 12, 12, 11], 32), [2, 3]);
+        assert_eq!(cut(&[20, 19, 18, 17], 32), [4]);
+        assert_eq!(cut(&[9, 8], 0), [1, 1]);
     }
 }
