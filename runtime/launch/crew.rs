@@ -2,7 +2,8 @@
 //!
 //! Each claims runs of program numbers, the calling thread from the first on, the others, which are rayon's,
 //! from the last back: so most programs of a launch are on the thread that had them in a launch like it before, and
-//! what they read and write is in its cache. A launch ends when its programs have ended, not when its helpers have: one that
+//! what they read and write is in its cache. Runs are the shorter the fewer programs are left, so that all threads end
+//! at about the same time (guided self-scheduling, Polychronopoulos and Kuck 1987). A launch ends when its programs have ended, not when its helpers have: one that
 //! comes late finds nothing to claim and touches nothing of the launch. While a launch waits for its
 //! programs it does nothing else, and a program waits at most for launches of its own, so that waiting
 //! inside a rayon thread cannot deadlock.
@@ -17,8 +18,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-/// Runs that each thread claims if all are equally fast.
-const RUNS_A_THREAD: usize = 16;
+/// A run is this part of what is left for a thread.
+const PART: u32 = 8;
+/// Units of programs for each thread, of which a run has one at least: claiming takes time.
+const UNITS: usize = 64;
 
 /// Turns of the caller's loop before it sleeps: about 20 µs.
 const SPINS: u32 = if cfg!(miri) { 1 } else { 1000 };
@@ -29,15 +32,15 @@ const LINGER: Duration = Duration::from_micros(if cfg!(miri) { 0 } else { 50 });
 /// What the threads of a launch share. Helpers own a share of it, and touch `job` only between claiming
 /// programs and reporting them done.
 pub(super) struct Crew {
-    /// How many runs the caller has claimed, and in the upper half how many helpers have.
+    /// How many units the caller has claimed, and in the upper half how many helpers have.
     claimed: AtomicU64,
     done: AtomicUsize,
     programs: usize,
-    /// How many runs there are.
-    runs: u32,
-    /// Programs claimed at once: short enough to balance the load, long enough to keep neighbours
-    /// together.
-    run: usize,
+    threads: u32,
+    /// How many units there are.
+    units: u32,
+    /// Programs of a unit.
+    unit: usize,
     pub job: Pointer,
     work: fn(&Crew, Member),
     panic: Mutex<Option<Box<dyn Any + Send>>>,
@@ -75,15 +78,16 @@ impl Crew {
     /// For `programs` programs on `threads` threads; `work` claims until there is nothing to claim.
     pub(super) fn new(programs: usize, threads: usize, job: Pointer, work: fn(&Crew, Member)) -> Arc<Crew> {
         // At most as many fit into 32 bits, however many threads there are.
-        let runs = threads.saturating_mul(RUNS_A_THREAD).min(1 << 28);
-        let run = (programs / runs).max(1);
+        let threads = threads.clamp(1, 1 << 20);
+        let unit = (programs / (threads * UNITS)).max(1);
         Arc::new(Crew {
             claimed: AtomicU64::new(0),
             done: AtomicUsize::new(0),
             programs,
-            // At most twice as many, as `run` is rounded down.
-            runs: programs.div_ceil(run) as u32,
-            run,
+            threads: threads as u32,
+            // At most twice as many as there should be, as `unit` is rounded down.
+            units: programs.div_ceil(unit) as u32,
+            unit,
             job,
             work,
             panic: Mutex::new(None),
@@ -115,16 +119,20 @@ impl Crew {
     /// The next run of programs for a thread, if any is left.
     pub(super) fn claim(&self, member: Member) -> Option<Range<usize>> {
         let halves = |claimed: u64| (claimed as u32, (claimed >> 32) as u32);
-        let claim = |claimed: u64| {
+        let run = |claimed: u64| {
             let (first, last) = halves(claimed);
-            let one = if member == Member::Caller { 1 } else { 1 << 32 };
-            (first + last < self.runs).then_some(claimed + one)
+            let left = self.units - first - last;
+            (left / (PART * self.threads)).max(1).min(left)
+        };
+        let claim = |claimed: u64| {
+            let run = u64::from(run(claimed));
+            (run > 0).then(|| claimed + if member == Member::Caller { run } else { run << 32 })
         };
         let claimed = self.claimed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, claim).ok()?;
-        let (first, last) = halves(claimed);
-        let run = if member == Member::Caller { first } else { self.runs - 1 - last };
-        let first = run as usize * self.run;
-        Some(first..first.saturating_add(self.run).min(self.programs))
+        let ((first, last), run) = (halves(claimed), run(claimed));
+        let first = if member == Member::Caller { first } else { self.units - last - run };
+        let end = (first + run) as usize;
+        Some(first as usize * self.unit..end.saturating_mul(self.unit).min(self.programs))
     }
 
     /// So many more of the claimed programs have ended.
