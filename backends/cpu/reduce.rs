@@ -40,6 +40,22 @@ impl<'s> Emitter<'s> {
         Method::Combine { step: names::plain(step), all: names::plain(all), of, op }
     }
 
+    /// Whether the reduction is the least or largest float.
+    fn peak(&self, value: ValueId, op: ReduceOp) -> Option<bool> {
+        let least = match op {
+            ReduceOp::Max => false,
+            ReduceOp::Min => true,
+            ReduceOp::Sum
+            | ReduceOp::Mean
+            | ReduceOp::Prod
+            | ReduceOp::Any
+            | ReduceOp::All
+            | ReduceOp::Argmax
+            | ReduceOp::Argmin => return None,
+        };
+        self.elem(value).is_float(&self.kernel.elements).then_some(least)
+    }
+
     /// What leaves the reduction as it is, as a scalar.
     fn identity(&self, value: ValueId) -> TokenStream {
         let elem = self.elem(value);
@@ -72,9 +88,14 @@ impl<'s> Emitter<'s> {
                 quote!(let mut #name = #private::cpu::Extreme::<#set, _>::none(#splat);)
             }
             (Method::Fold(_), _) | (Method::Combine { .. }, At::Scalar) => quote!(let mut #name = #identity;),
-            (Method::Combine { .. }, At::Lanes(..)) => {
+            (Method::Combine { op, .. }, At::Lanes(..)) => {
                 let splat = self.splat(identity, self.elem(reduction.value), at);
-                quote!(let mut #name = [#splat; #slots];)
+                match self.peak(reduction.value, op) {
+                    Some(_) => {
+                        quote!(let mut #name = [#private::cpu::Peak::<#set, _>::none(#splat); #slots];)
+                    }
+                    None => quote!(let mut #name = [#splat; #slots];),
+                }
             }
         }
     }
@@ -106,7 +127,7 @@ impl<'s> Emitter<'s> {
                 let (old, of) = (self.read_buffer(buffer, at), self.operand(of, at));
                 self.write_buffer(buffer, quote!(#private::simd::Vector::#step(#old, #of)), at)
             }
-            (Method::Combine { step, of, .. }, None) => self.register_step(value, &step, of, at),
+            (Method::Combine { step, of, op, .. }, None) => self.register_step(value, (&step, op), of, at),
             (Method::Fold(fold), Some(buffer)) => {
                 let (old, of) = (self.read_buffer(buffer, at), self.operand(fold.value, at));
                 let new = self.fold_step(fold, old, of, at);
@@ -133,7 +154,13 @@ impl<'s> Emitter<'s> {
         }
     }
 
-    fn register_step(&self, value: ValueId, step: &Ident, of: ValueId, at: At<'_>) -> TokenStream {
+    fn register_step(
+        &self,
+        value: ValueId,
+        (step, op): (&Ident, ReduceOp),
+        of: ValueId,
+        at: At<'_>,
+    ) -> TokenStream {
         let (private, name, operand) = (&self.private, names::state(value), self.operand(of, at));
         match at {
             At::Scalar => quote!(#name = #private::simd::Vector::#step(#name, #operand);),
@@ -141,9 +168,10 @@ impl<'s> Emitter<'s> {
                 lanes.has_reduction.set(true);
                 let (slot, n) = (names::plain("slot"), names::plain("n"));
                 let identity = self.splat(self.identity(value), self.elem(value), at);
-                quote! {
-                    #name[#slot] = #private::simd::Vector::#step(
-                        #name[#slot], #private::cpu::live(#operand, #n, #identity));
+                let live = quote!(#private::cpu::live(#operand, #n, #identity));
+                match self.peak(value, op) {
+                    Some(least) => quote!(#name[#slot] = #name[#slot].with(#live, #least);),
+                    None => quote!(#name[#slot] = #private::simd::Vector::#step(#name[#slot], #live);),
                 }
             }
         }
@@ -195,6 +223,13 @@ impl<'s> Emitter<'s> {
         let result = match (self.method(reduction.value), at) {
             (Method::Extreme { least, .. }, _) => quote!(#state.index(#least)),
             (Method::Fold(_), _) | (Method::Combine { .. }, At::Scalar) => quote!(#state),
+            (Method::Combine { op, .. }, At::Lanes(..))
+                if let Some(least) = self.peak(reduction.value, op) =>
+            {
+                let ty = self.ty(self.elem(reduction.value), At::Scalar);
+                let more = (1..slots).map(|slot| quote!(.and(#state[#slot], #least)));
+                quote!(#state[0] #(#more)* .of_all(<#ty>::NAN, #least))
+            }
             (Method::Combine { step, all, .. }, At::Lanes(..)) if slots == UNROLL => {
                 quote!(#private::simd::Vector::#all(#private::simd::Vector::#step(
                     #private::simd::Vector::#step(#state[0], #state[1]),

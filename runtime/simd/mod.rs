@@ -254,6 +254,18 @@ pub trait Integers: Vector {
 /// rounded on f64; f64 `sigmoid`, `silu` and `gelu_tanh` are composed from the standard library's `exp` and are a few ulp off.
 #[expect(missing_docs, reason = "the names are the functions'")]
 pub trait Floats: Vector {
+    /// The larger one; `other` where `self` is NaN.
+    #[inline(always)]
+    #[must_use]
+    fn larger(self, other: Self) -> Self {
+        Self::select(self.gt(other), self, other)
+    }
+    /// The smaller one; `other` where `self` is NaN.
+    #[inline(always)]
+    #[must_use]
+    fn smaller(self, other: Self) -> Self {
+        Self::select(self.lt(other), self, other)
+    }
     /// `self * by + plus`, rounded once where the instruction set has it.
     fn mul_add(self, by: Self, plus: Self) -> Self;
     fn floor(self) -> Self;

@@ -20,4 +20,4 @@ pub(crate) use dot::is_packed_or_kept;
 pub use dot::{PackedSide, SharedPacked, Side, dot, pack};
 pub use lanes::{convert, convert_to_float, divide_by, lanes, narrow, splat, zero};
 pub use places::{Place, Places};
-pub use reduce::{Extreme, live};
+pub use reduce::{Extreme, Peak, live};

@@ -1,11 +1,50 @@
 //! Reductions over lanes.
 
-use crate::simd::{Masks, Simd, Vector};
+use crate::simd::{Floats, Masks, Simd, Vector};
 
 /// The lanes `< n`, the others the identity. Free where `n` is the constant `LANES`.
 #[inline(always)]
 pub fn live<V: Vector>(lanes: V, n: usize, identity: V) -> V {
     if n >= V::LANES { lanes } else { lanes.first(n, identity) }
+}
+
+/// The largest number so far of each lane, or the smallest, and whether all were numbers: two instructions a vector,
+/// where a maximum that NaN wins takes three or four.
+#[derive(Clone, Copy)]
+pub struct Peak<S: Simd, V> {
+    best: V,
+    are_numbers: S::Mask,
+}
+
+impl<S: Simd, V: Floats<Mask = S::Mask>> Peak<S, V> {
+    /// None so far. `identity`: -∞, or ∞ for the smallest.
+    #[inline(always)]
+    pub fn none(identity: V) -> Self {
+        Peak { best: identity, are_numbers: Masks::first_lanes(V::LANES) }
+    }
+
+    /// Takes all lanes in.
+    #[inline(always)]
+    #[must_use]
+    pub fn with(self, lanes: V, least: bool) -> Self {
+        let best = if least { lanes.smaller(self.best) } else { lanes.larger(self.best) };
+        Peak { best, are_numbers: Masks::and(self.are_numbers, lanes.eq(lanes)) }
+    }
+
+    /// Of both.
+    #[inline(always)]
+    #[must_use]
+    pub fn and(self, other: Self, least: bool) -> Self {
+        let best = if least { self.best.smaller(other.best) } else { self.best.larger(other.best) };
+        Peak { best, are_numbers: Masks::and(self.are_numbers, other.are_numbers) }
+    }
+
+    /// Of all lanes; `nan` if one was.
+    #[inline(always)]
+    pub fn of_all(self, nan: V::Scalar, least: bool) -> V::Scalar {
+        let lanes = V::select(self.are_numbers, self.best, V::splat(nan));
+        if least { lanes.reduce_min() } else { lanes.reduce_max() }
+    }
 }
 
 /// The extreme so far and its lowest index, a pair a lane; index -1: none so far.

@@ -126,6 +126,10 @@ impl Floats for F32x8 {
         rsqrt = |a| _mm256_div_ps(_mm256_set1_ps(1.0), _mm256_sqrt_ps(a));
         recip = |a| _mm256_div_ps(_mm256_set1_ps(1.0), a);
     }
+    binary! {
+        larger = |a, b| _mm256_max_ps(a, b);
+        smaller = |a, b| _mm256_min_ps(a, b);
+    }
     #[inline(always)]
     fn relu(self) -> Self {
         Vector::max(self, Self::splat(0.0))

@@ -145,6 +145,10 @@ impl Floats for F32x16 {
         rsqrt = |a| _mm512_div_ps(_mm512_set1_ps(1.0), _mm512_sqrt_ps(a));
         recip = |a| _mm512_div_ps(_mm512_set1_ps(1.0), a);
     }
+    binary! {
+        larger = |a, b| _mm512_max_ps(a, b);
+        smaller = |a, b| _mm512_min_ps(a, b);
+    }
     #[inline(always)]
     fn relu(self) -> Self {
         Vector::max(self, Self::splat(0.0))
