@@ -10,7 +10,7 @@ use super::super::micro::hidden;
 use super::super::product::Problem;
 use super::super::{Operand, Scratch, Strided};
 use super::{Form, LINE, LINES, ROWS, Rows, Strips, TILE};
-use crate::simd::InstructionSet;
+use crate::simd::{InstructionSet, is_amd};
 use std::arch::x86_64::*;
 
 /// Rows of the product that a microkernel holds in registers.
@@ -61,6 +61,10 @@ struct Block {
     rows: usize,
     columns: usize,
     accumulate: bool,
+    /// Whether what it adds to is asked for first.
+    asks: bool,
+    /// What is brought to the second-level cache meanwhile: as much as of a strip, at any address.
+    soon: *const u8,
 }
 
 with_vnni! {
@@ -74,20 +78,24 @@ with_vnni! {
         }
         // SAFETY: promised by the caller; pointers past the last row are made but not followed.
         unsafe {
-            for i in 0..M {
-                for v in 0..REGISTERS {
-                    _mm_prefetch::<_MM_HINT_T0>(task.c.wrapping_add(i * task.ldc + v * LINES).cast());
+            if task.asks {
+                for i in 0..M {
+                    for v in 0..REGISTERS {
+                        _mm_prefetch::<_MM_HINT_T0>(task.c.wrapping_add(i * task.ldc + v * LINES).cast());
+                    }
                 }
             }
             let mut strips = task.b;
             let mut first = task.a;
-            for _ in 0..task.steps {
+            for step in 0..task.steps {
                 // Three rows share a pointer, as in the microkernels of floats.
                 let mut rows = [first; M.div_ceil(3)];
                 for (group, row) in rows.iter_mut().enumerate() {
                     *row = hidden(first.wrapping_add(3 * group * task.a_row));
                 }
                 for quad in 0..LINES {
+                    let soon = task.soon.wrapping_add(step * TILE + quad * LINE);
+                    _mm_prefetch::<_MM_HINT_T1>(soon.cast());
                     let mut columns = [_mm512_setzero_si512(); REGISTERS];
                     for (column, strip) in columns.iter_mut().zip(strips) {
                         *column = _mm512_loadu_si512(strip.add(quad * LINE).cast());
@@ -109,6 +117,16 @@ with_vnni! {
                 }
                 first = first.wrapping_add(task.a_step);
                 strips = strips.map(|strip| strip.wrapping_add(TILE));
+            }
+            if (task.rows, task.columns) == (M, REGISTERS * LINES) {
+                for (i, sums) in sums.into_iter().enumerate() {
+                    for (v, sum) in sums.into_iter().enumerate() {
+                        let to = task.c.wrapping_add(i * task.ldc + v * LINES);
+                        let there = if task.accumulate { _mm512_loadu_epi32(to) } else { _mm512_setzero_si512() };
+                        _mm512_storeu_epi32(to, _mm512_add_epi32(sum, there));
+                    }
+                }
+                return;
             }
             for (i, sums) in sums.into_iter().enumerate().take(task.rows) {
                 for (v, sum) in sums.into_iter().enumerate() {
@@ -261,13 +279,25 @@ pub(super) unsafe fn block<T: Number>(
         // SAFETY: the strip's rows exist, in steps.
         unsafe { begin(signs, first, (a_row, a_step), k, to) };
     }
+    let asks = !is_amd();
     let mut j = 0;
     while j < count {
         // Of four strips two by two, not three and one.
         let registers = if count - j == V + 1 { 2 } else { V.min(count - j) };
         let strip = |v: usize| strips.ptr.wrapping_add((j + v.min(registers - 1)) * strips.strip);
         let b = [strip(0), strip(1), strip(2)];
-        for i in (0..m).step_by(M) {
+        // What comes next: strip by strip the neighbours, or of the first ones what follows along the contracted axis.
+        let next = |at: usize| {
+            let neighbour = j + registers + at;
+            if at >= V || !strips.is_far {
+                b[0]
+            } else if neighbour < count {
+                strips.ptr.wrapping_add(neighbour * strips.strip)
+            } else {
+                strips.ptr.wrapping_add((neighbour - count) * strips.strip + steps * TILE)
+            }
+        };
+        for (at, i) in (0..m).step_by(M).enumerate() {
             let (a, a_row, a_step) = row(i);
             let task = Block {
                 a,
@@ -281,6 +311,8 @@ pub(super) unsafe fn block<T: Number>(
                 rows: M.min(m - i),
                 columns: (registers * LINES).min(n - j * LINES),
                 accumulate,
+                asks: accumulate && asks,
+                soon: next(at),
             };
             // SAFETY: strips are whole, 16 rows and 16 columns; so are those rows that lie where they are.
             unsafe { micro[registers - 1](&task) };
