@@ -11,7 +11,7 @@ use tilewright_compiler::schedule::{Accumulate, Dot, Node, Operand, Refusal, eac
 pub struct Pack {
     /// The `dot`.
     pub value: ValueId,
-    /// Packs it, before the programs run.
+    /// Before the programs run.
     pub launch: TokenStream,
     /// What a program reads.
     pub program: TokenStream,
@@ -114,7 +114,7 @@ impl Emitter<'_> {
         let (element, number) = (self.element(elem), self.tensor_number(*tensor));
         let (rows_dim, block) = (names::dim(*rows_dim), names::block(rows));
         let launch = quote!(unsafe {
-            // SAFETY: the tensor is locked by the launch, and all its elements are readable.
+            // SAFETY: the tensor is locked by the launch, which only reads it, and all its elements are readable.
             #private::cpu::pack::<#element>(
                 (launch.isa(), launch.threads()?),
                 #private::cpu::Side { ptr: #view.ptr.cast_const(), free: #view.strides[#free], contracted: #view.strides[#contracted] },

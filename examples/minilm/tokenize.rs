@@ -50,7 +50,7 @@ impl Tokenizer {
     }
 
     /// All sentences in batches of at most `max_sentences`, longest first, so that padding and batches together cost
-    /// least: see [`cut`].
+    /// least.
     ///
     /// # Errors
     /// If the tokenizer fails.
@@ -76,7 +76,7 @@ impl Tokenizer {
 }
 
 /// What a batch costs beyond its tokens, in tokens: it reads all weights, 42 MB, and makes 60 launches. A millisecond
-/// here, in which two threads of an EPYC with AVX-512 embed 45 tokens.
+/// on two threads of an EPYC with AVX-512, which embed 45 tokens in it.
 const A_BATCH: usize = 45;
 
 /// How many sentences each batch takes, of sentences of these lengths, longest first. A batch costs as many tokens as

@@ -3,10 +3,10 @@
 //! Each claims runs of program numbers, the calling thread from the first on, the others, which are rayon's,
 //! from the last back: so most programs of a launch are on the thread that had them in a launch like it before, and
 //! what they read and write is in its cache. Runs are the shorter the fewer programs are left, so that all threads end
-//! at about the same time (guided self-scheduling, Polychronopoulos and Kuck 1987). A launch ends when its programs have ended, not when its helpers have: one that
-//! comes late finds nothing to claim and touches nothing of the launch. While a launch waits for its
-//! programs it does nothing else, and a program waits at most for launches of its own, so that waiting
-//! inside a rayon thread cannot deadlock.
+//! at about the same time (guided self-scheduling, Polychronopoulos and Kuck 1987). A launch ends when its programs
+//! have ended, not when its helpers have: one that comes late finds nothing to claim and touches nothing of the
+//! launch. While a launch waits for its programs it does nothing else. A program waits at most for launches of its own
+//! and for what other programs are packing, which wait for nobody; so waiting inside a rayon thread cannot deadlock.
 //!
 //! Waking a sleeping thread costs more than a small launch. So a helper that found nothing more to claim
 //! lingers for some microseconds, where the next launch meets it without a system call.
@@ -77,7 +77,7 @@ unsafe impl Sync for Pointer {}
 impl Crew {
     /// For `programs` programs on `threads` threads; `work` claims until there is nothing to claim.
     pub(super) fn new(programs: usize, threads: usize, job: Pointer, work: fn(&Crew, Member)) -> Arc<Crew> {
-        // At most as many fit into 32 bits, however many threads there are.
+        // So that the units of all threads fit into 32 bits.
         let threads = threads.clamp(1, 1 << 20);
         let unit = (programs / (threads * UNITS)).max(1);
         Arc::new(Crew {

@@ -8,8 +8,8 @@ pub fn live<V: Vector>(lanes: V, n: usize, identity: V) -> V {
     if n >= V::LANES { lanes } else { lanes.first(n, identity) }
 }
 
-/// The largest number so far of each lane, or the smallest, and whether all were numbers: two instructions a vector,
-/// where a maximum that NaN wins takes three or four.
+/// The largest number so far of each lane, or the smallest, and whether all were numbers: with AVX-512 two instructions
+/// a vector, where a maximum that NaN wins takes four.
 #[derive(Clone, Copy)]
 pub struct Peak<S: Simd, V> {
     best: V,

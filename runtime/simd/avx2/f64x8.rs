@@ -152,6 +152,10 @@ impl Floats for F64x8 {
         rsqrt = |a| _mm256_div_pd(_mm256_set1_pd(1.0), _mm256_sqrt_pd(a));
         recip = |a| _mm256_div_pd(_mm256_set1_pd(1.0), a);
     }
+    binary! {
+        larger = |a, b| _mm256_max_pd(a, b);
+        smaller = |a, b| _mm256_min_pd(a, b);
+    }
     #[inline(always)]
     fn relu(self) -> Self {
         Vector::max(self, Self::splat(0.0))

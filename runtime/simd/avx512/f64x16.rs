@@ -151,6 +151,10 @@ impl Floats for F64x16 {
         rsqrt = |a| _mm512_div_pd(_mm512_set1_pd(1.0), _mm512_sqrt_pd(a));
         recip = |a| _mm512_div_pd(_mm512_set1_pd(1.0), a);
     }
+    binary! {
+        larger = |a, b| _mm512_max_pd(a, b);
+        smaller = |a, b| _mm512_min_pd(a, b);
+    }
     #[inline(always)]
     fn relu(self) -> Self {
         Vector::max(self, Self::splat(0.0))

@@ -172,9 +172,9 @@ unsafe fn transposed(lines: &[F32x8; 16]) -> [F32x8; 8] {
 }
 
 with_avx2! {
-    unsafe fn micro<R: Register, const M: usize, const V: usize, const TAIL: bool>(tile: &Tile<R::Scalar>) {
+    unsafe fn micro<R: Register, const M: usize, const V: usize, const TAIL: bool, const ALONE: bool>(tile: &Tile<R::Scalar>) {
         // SAFETY: the same contract.
-        unsafe { body::<R, M, V, TAIL>(tile) }
+        unsafe { body::<R, M, V, TAIL, ALONE>(tile) }
     }
     unsafe fn inner_of<R: Widening, const S: usize, const M: usize, const J: usize>(task: &Inner) {
         // SAFETY: the same contract.
@@ -213,6 +213,7 @@ macro_rules! tables {
         pub(super) static $TABLE: Kernels<$T> = Kernels {
             lanes: <$R>::LANES,
             micro: &[micro_table!(micro, $R, 1: $($M)*), micro_table!(micro, $R, 2: $($M)*)],
+            alone: &[],
             few: $few,
             layout: $layout,
         };

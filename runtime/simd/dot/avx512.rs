@@ -5,7 +5,7 @@ use super::inner::{
 };
 use super::kernels::{Few, Kernels};
 use super::layout::{self, Layout, Task};
-use super::micro::{Tile, micro as body, micro_table};
+use super::micro::{Tile, alone_micro_table, micro as body, micro_table};
 use super::register::{Register, Stored, Widening};
 use crate::simd::with_avx512;
 use std::arch::x86_64::*;
@@ -212,9 +212,9 @@ pub(super) unsafe fn transposed(lines: &[F32x16; 16]) -> [F32x16; 16] {
 }
 
 with_avx512! {
-    unsafe fn micro<R: Register, const M: usize, const V: usize, const TAIL: bool>(tile: &Tile<R::Scalar>) {
+    unsafe fn micro<R: Register, const M: usize, const V: usize, const TAIL: bool, const ALONE: bool>(tile: &Tile<R::Scalar>) {
         // SAFETY: the same contract.
-        unsafe { body::<R, M, V, TAIL>(tile) }
+        unsafe { body::<R, M, V, TAIL, ALONE>(tile) }
     }
     unsafe fn inner_of<R: Widening, const S: usize, const M: usize, const J: usize>(task: &Inner) {
         // SAFETY: the same contract.
@@ -249,10 +249,11 @@ static FEW: Few = Few {
 };
 
 macro_rules! tables {
-    ($($TABLE:ident: $T:ty, $R:ty, [$($V:literal: $($M:literal)*),*], $layout:expr, $few:expr;)*) => {$(
+    ($($TABLE:ident: $T:ty, $R:ty, [$($V:literal: $($M:literal)*),*], $alone:expr, $layout:expr, $few:expr;)*) => {$(
         pub(super) static $TABLE: Kernels<$T> = Kernels {
             lanes: <$R>::LANES,
             micro: &[$(micro_table!(micro, $R, $V: $($M)*)),*],
+            alone: $alone,
             few: $few,
             layout: $layout,
         };
@@ -260,8 +261,8 @@ macro_rules! tables {
 }
 tables! {
     F32: f32, F32x16, [1: 1 2 3 4 5 6 7 8 9 10 11 12, 2: 1 2 3 4 5 6 7 8 9 10 11 12, 3: 1 2 3 4 5 6 7 8 9],
-        Some(&LAYOUT), Some(&FEW);
-    F64: f64, F64x8, [1: 1 2 3 4 5 6 7 8 9 10 11 12, 2: 1 2 3 4 5 6 7 8 9 10 11 12, 3: 1 2 3 4 5 6 7 8 9], None, None;
-    I32: i32, I32x16, [1: 1 2 3 4 5 6 7 8, 2: 1 2 3 4 5 6 7 8], Some(&LAYOUT), None;
-    I64: i64, I64x8, [1: 1 2 3 4 5 6 7 8, 2: 1 2 3 4 5 6 7 8], None, None;
+        alone_micro_table!(micro, F32x16, 3: 1 2 3 4 5 6 7 8 9), Some(&LAYOUT), Some(&FEW);
+    F64: f64, F64x8, [1: 1 2 3 4 5 6 7 8 9 10 11 12, 2: 1 2 3 4 5 6 7 8 9 10 11 12, 3: 1 2 3 4 5 6 7 8 9], &[], None, None;
+    I32: i32, I32x16, [1: 1 2 3 4 5 6 7 8, 2: 1 2 3 4 5 6 7 8], &[], Some(&LAYOUT), None;
+    I64: i64, I64x8, [1: 1 2 3 4 5 6 7 8, 2: 1 2 3 4 5 6 7 8], &[], None, None;
 }

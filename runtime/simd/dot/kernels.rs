@@ -17,6 +17,8 @@ pub(super) struct Kernels<T: 'static> {
     pub(super) lanes: usize,
     /// `micro[registers - 1][rows - 1][whole or with a tail]`.
     pub(super) micro: &'static [&'static [[Micro<T>; 2]]],
+    /// `alone[rows - 1]`, of as many registers as there can be: for no other rows than these. None: as for others.
+    pub(super) alone: &'static [Micro<T>],
     /// For a few rows, if it is f32 that is multiplied.
     pub(super) few: Option<&'static Few>,
     /// How operands of 32 bits are laid out.

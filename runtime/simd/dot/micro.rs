@@ -71,7 +71,7 @@ pub(super) struct Tile<T> {
     pub(super) asks: bool,
     /// How many times as many rows as the microkernel has there are.
     pub(super) groups: usize,
-    /// What is brought to the second-level cache meanwhile: a line for each `STEPS` contracted elements, at any address.
+    /// What is brought to the second-level cache meanwhile, line by line, at any address.
     pub(super) soon: *const T,
     /// Where that ends.
     pub(super) enough: *const T,
@@ -84,15 +84,22 @@ const MOST_ROWS: usize = 12;
 ///
 /// # Safety
 /// The processor has its instruction set; `a` and `b` are readable and `c` is writable where the
-/// tile says, for as many rows and registers as the microkernel has.
+/// tile says, for `groups` times as many rows and as many registers as the microkernel has.
 pub(super) type Micro<T> = unsafe fn(&Tile<T>);
 
-/// With `TAIL` the last register holds only `tile.last` columns.
+/// With `TAIL` the last register holds only `tile.last` columns. With `ALONE` no other rows follow: it asks for as much
+/// as it reads, else for two lines each `STEPS` contracted elements.
 ///
 /// # Safety
 /// As [`Micro`].
 #[inline(always)]
-pub(super) unsafe fn micro<R: Register, const M: usize, const V: usize, const TAIL: bool>(
+pub(super) unsafe fn micro<
+    R: Register,
+    const M: usize,
+    const V: usize,
+    const TAIL: bool,
+    const ALONE: bool,
+>(
     tile: &Tile<R::Scalar>,
 ) {
     // SAFETY: promised by the caller; pointers past the last row are made but not followed.
@@ -115,8 +122,19 @@ pub(super) unsafe fn micro<R: Register, const M: usize, const V: usize, const TA
             }
             let mut b = tile.b;
             // A closure would not have the caller's instructions.
+            macro_rules! ask {
+                () => {
+                    R::prefetch_far(soon);
+                    soon = soon.wrapping_add(LINE / size_of::<R::Scalar>());
+                };
+            }
             macro_rules! step {
                 ($at:literal) => {
+                    if ALONE {
+                        for _ in 0..V {
+                            ask!();
+                        }
+                    }
                     let mut row = [R::zero(); V];
                     for (v, row) in row.iter_mut().enumerate() {
                         let from = b.add(v * R::LANES);
@@ -134,12 +152,14 @@ pub(super) unsafe fn micro<R: Register, const M: usize, const V: usize, const TA
                 };
             }
             for _ in 0..tile.k / STEPS {
-                R::prefetch_far(soon);
-                soon = soon.wrapping_add(LINE / size_of::<R::Scalar>());
+                if !ALONE {
+                    ask!();
+                }
                 step!(0);
                 step!(1);
-                R::prefetch_far(soon);
-                soon = soon.wrapping_add(LINE / size_of::<R::Scalar>());
+                if !ALONE {
+                    ask!();
+                }
                 step!(2);
                 step!(3);
                 for row in rows.iter_mut().take(M.div_ceil(SHARE)) {
@@ -174,7 +194,15 @@ pub(super) unsafe fn micro<R: Register, const M: usize, const V: usize, const TA
 /// `[[whole, with a tail]; rows]` for 1 to so many rows of `V` registers.
 macro_rules! micro_table {
     ($micro:ident, $R:ty, $V:literal: $($M:literal)*) => {
-        &[$([$micro::<$R, $M, $V, false>, $micro::<$R, $M, $V, true>]),*]
+        &[$([$micro::<$R, $M, $V, false, false>, $micro::<$R, $M, $V, true, false>]),*]
     };
 }
 pub(super) use micro_table;
+
+/// For 1 to so many rows of `V` registers, if there are no others.
+macro_rules! alone_micro_table {
+    ($micro:ident, $R:ty, $V:literal: $($M:literal)*) => {
+        &[$($micro::<$R, $M, $V, false, true>),*]
+    };
+}
+pub(super) use alone_micro_table;

@@ -37,11 +37,12 @@ pub fn has_matrix_unit(isa: InstructionSet) -> bool {
 }
 
 /// Whether microkernels read all of each cache line of a right operand where it is: rows of f32 that are so near to each
-/// other that two panels cover them.
+/// other that two panels cover them. Not for a matrix unit, which needs them in tiles.
 #[must_use]
 pub(crate) fn is_as_good_as_packed(isa: InstructionSet, source: Strided) -> bool {
     let near = 2 * f32::kernels(isa).width() as isize;
-    source.kind == Kind::F32 && source.free == 1 && (-near..=near).contains(&source.contracted)
+    let is_near = source.kind == Kind::F32 && source.free == 1 && (-near..=near).contains(&source.contracted);
+    is_near && !amx::is_available(isa)
 }
 
 /// Right operands as panels `[batch][panel][k][panel width]`, widened to f32, or in tiles, as for a matrix unit.
@@ -65,8 +66,6 @@ pub struct Packed {
     width: usize,
     /// If in tiles.
     form: Option<Form>,
-    /// A number that tiles cannot hold: then nobody reads them.
-    odd: AtomicBool,
 }
 
 /// Turns of a waiting thread's loop before it lets others run.
@@ -77,6 +76,21 @@ const SPINS: u32 = if cfg!(miri) { 1 } else { 1000 };
 struct Progress {
     begun: AtomicUsize,
     ended: AtomicUsize,
+    /// A number that tiles cannot hold: then nobody reads them.
+    odd: AtomicBool,
+}
+
+/// A panel that a thread packs. It ends whatever happens: others wait for it.
+struct Begun<'a>(&'a Progress);
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.odd.store(true, Ordering::Relaxed);
+        }
+        // What this thread wrote is seen by who sees that it ended.
+        self.0.ended.fetch_add(1, Ordering::Release);
+    }
 }
 
 /// Lengths and strides of batch axes, outermost first.
@@ -159,7 +173,7 @@ impl Packed {
     /// is given a count and what to do for each number below it, once, on any threads.
     ///
     /// # Safety
-    /// As [`Packed::new`], until all is packed.
+    /// As [`Packed::new`], until it is forgotten: see [`Kept`](super::Kept).
     pub(crate) unsafe fn to_keep(
         isa: InstructionSet,
         source: Strided,
@@ -172,7 +186,6 @@ impl Packed {
         packed.is_kept = true;
         let pack = |idx: usize| packed.pack(idx / packed.panels, idx % packed.panels);
         share(packed.progress.len() * packed.panels, &pack);
-        packed.progress.clear();
         packed
     }
 
@@ -208,7 +221,6 @@ impl Packed {
             k,
             width,
             form,
-            odd: AtomicBool::new(false),
         }
     }
 
@@ -217,7 +229,7 @@ impl Packed {
         self.buffer.as_ref().map_or(0, Buffer::bytes)
     }
 
-    /// Whether it is what [`Packed::pack`] would make of the same.
+    /// Whether it is what [`Packed::new`] would make of the same.
     pub(crate) fn is_of(
         &self,
         isa: InstructionSet,
@@ -239,11 +251,8 @@ impl Packed {
         debug_assert!(j <= self.n && k <= self.k, "({j}, {k}) is outside of {} by {}", self.n, self.k);
         let depth = self.form.map_or(1, Form::depth);
         let source = of_batch(self.source, &self.batches, batch).at(j, k);
-        if !(j.is_multiple_of(self.width) && k.is_multiple_of(depth)) {
-            return Operand::Strided(source);
-        }
-        self.make_ready(batch);
-        if self.odd.load(Ordering::Relaxed) {
+        let begins = j.is_multiple_of(self.width) && k.is_multiple_of(depth);
+        if !begins || !self.make_ready(batch) {
             return Operand::Strided(source);
         }
         if let Some(form) = self.form {
@@ -262,31 +271,35 @@ impl Packed {
         self.buffer.as_ref().map_or(std::ptr::null_mut(), Buffer::pointer)
     }
 
-    /// Packs what no thread has begun of a batch, and waits for what others have.
-    fn make_ready(&self, batch: usize) {
-        let Some(progress) = self.progress.get(batch) else { return };
-        if progress.ended.load(Ordering::Acquire) == self.panels {
-            return;
-        }
-        loop {
-            let panel = progress.begun.fetch_add(1, Ordering::Relaxed);
-            if panel >= self.panels {
-                break;
+    /// Packs what no thread has begun of a batch, and waits for what others have; false if it cannot be read packed.
+    fn make_ready(&self, batch: usize) -> bool {
+        let Some(progress) = self.progress.get(batch) else { return false };
+        let is_done = || progress.ended.load(Ordering::Acquire) == self.panels;
+        if !is_done() {
+            loop {
+                let panel = progress.begun.fetch_add(1, Ordering::Relaxed);
+                if panel >= self.panels {
+                    break;
+                }
+                self.pack(batch, panel);
             }
-            self.pack(batch, panel);
-            progress.ended.fetch_add(1, Ordering::Release);
-        }
-        // A panel takes microseconds, unless its thread has lost the processor.
-        for turn in 0.. {
-            if progress.ended.load(Ordering::Acquire) == self.panels {
-                return;
+            // A panel takes microseconds, unless its thread has lost the processor.
+            let mut turns = 0;
+            while !is_done() {
+                if turns < SPINS {
+                    turns += 1;
+                    std::hint::spin_loop();
+                } else {
+                    std::thread::yield_now();
+                }
             }
-            if turn < SPINS { std::hint::spin_loop() } else { std::thread::yield_now() }
         }
+        !progress.odd.load(Ordering::Relaxed)
     }
 
     /// To be called once for each panel of each batch.
     fn pack(&self, batch: usize, panel: usize) {
+        let begun = Begun(&self.progress[batch]);
         let column = panel * self.width;
         let source = of_batch(self.source, &self.batches, batch).at(column, 0);
         let to = self.memory().wrapping_add((batch * self.panels + panel) * self.panel);
@@ -297,7 +310,7 @@ impl Packed {
             if let Some(form) = self.form {
                 let task = Task { which: Which::Right, form, from: source, lines: columns, k: self.k, to };
                 if !amx::lay_out_strip(&task) {
-                    self.odd.store(true, Ordering::Relaxed);
+                    begun.0.odd.store(true, Ordering::Relaxed);
                 }
             } else {
                 lay_out(self.isa, source.transposed(), (self.k, columns), to.cast::<f32>(), self.width);

@@ -113,9 +113,11 @@ impl Widening for Four<f32> {
     }
 }
 
-unsafe fn micro<R: Register, const M: usize, const V: usize, const TAIL: bool>(tile: &Tile<R::Scalar>) {
+unsafe fn micro<R: Register, const M: usize, const V: usize, const TAIL: bool, const ALONE: bool>(
+    tile: &Tile<R::Scalar>,
+) {
     // SAFETY: the same contract.
-    unsafe { body::<R, M, V, TAIL>(tile) }
+    unsafe { body::<R, M, V, TAIL, ALONE>(tile) }
 }
 unsafe fn inner_of<R: Widening, const S: usize, const M: usize, const J: usize>(task: &Inner) {
     // SAFETY: the same contract.
@@ -163,6 +165,7 @@ macro_rules! tables {
                 micro_table!(micro, Four<$T>, 1: 1 2 3 4),
                 micro_table!(micro, Four<$T>, 2: 1 2 3 4),
             ],
+            alone: &[],
             few: $few,
             layout: $layout,
         };

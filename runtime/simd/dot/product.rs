@@ -353,6 +353,8 @@ unsafe fn block<T: Number>(
         let turn = k / STEPS * 2 * LINE / size_of::<T>();
         let is_far = panels.panel > 0;
         let enough = if is_far { next.wrapping_add(k * panels.width) } else { b };
+        let is_whole = (registers, last) == (kernels.micro.len(), kernels.lanes);
+        let alone = kernels.alone.get(m - 1).filter(|_| is_far && is_whole);
         let mut i = 0;
         for (rows, count) in groups(m, micro.len()) {
             let (a, c) = (left.ptr.wrapping_offset(i as isize * left.row), c.wrapping_add(i * ldc + j));
@@ -375,7 +377,7 @@ unsafe fn block<T: Number>(
                 soon,
             };
             // SAFETY: `count` times `rows` rows from `i` on and `columns` columns from `j` on exist.
-            unsafe { micro[rows - 1][usize::from(last < kernels.lanes)](&tile) };
+            unsafe { alone.unwrap_or(&micro[rows - 1][usize::from(last < kernels.lanes)])(&tile) };
             i += rows * count;
         }
         j += columns;
