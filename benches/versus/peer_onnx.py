@@ -94,17 +94,18 @@ class Onnx:
     def minilm_text(self, sentences):
         if not MODEL.exists():
             return []
-        text = Text(sentences)
+        sessions = {}
 
-        def feed():
-            ids = text.ids()
-            mask = text.mask(ids)
-            if mask is None:
-                return {"x": ids}
-            return {"x": ids, "lengths": mask.sum(1, dtype=np.int32), "mask": mask[:, None].astype(np.float32)}
+        def embed(ids, mask):
+            feed = {"x": ids}
+            if mask is not None:
+                feed |= {"lengths": mask.sum(1, dtype=np.int32), "mask": mask[:, None].astype(np.float32)}
+            kind = (ids.shape, mask is None)
+            if kind not in sessions:
+                sessions[kind] = self.session(bert(feed))
+            return sessions[kind].run(None, feed)[0]
 
-        session = self.session(bert(feed()))
-        return [lambda: session.run(None, feed())[0]]
+        return Text(sentences).calls(embed)
 
     def call(self, graph):
         session = self.session(graph)

@@ -152,12 +152,13 @@ class Eager:
         return [lambda: F.scaled_dot_product_attention(q, k, v, is_causal=causal, enable_gqa=grouped)]
 
     def minilm(self, sentences, width):
-        embed, ids = bert(), tokens(sentences, width)
-        return [lambda: embed(ids)] if embed else []
+        if not MODEL.exists():
+            return []
+        embed, ids = Bert(), tokens(sentences, width)
+        return [lambda: embed(ids)]
 
     def minilm_text(self, sentences):
-        embed = bert()
-        return [from_text(embed, sentences)] if embed else []
+        return from_text(Bert(), sentences) if MODEL.exists() else []
 
 
 def heads(operation, *shape):
@@ -231,12 +232,15 @@ class Compiled:
         return product(attend, q, k, v)
 
     def minilm(self, sentences, width):
-        embed, ids = bert(), tokens(sentences, width)
-        return product(embed, ids) if embed else []
+        if not MODEL.exists():
+            return []
+        ids = tokens(sentences, width)
+        return [lambda embed=embed: embed(ids) for embed in compiled_bert()]
 
     def minilm_text(self, sentences):
-        embed = bert()
-        return [from_text(torch.compile(embed, dynamic=False), sentences)] if embed else []
+        if not MODEL.exists():
+            return []
+        return [call for embed in compiled_bert() for call in from_text(embed, sentences)]
 
 
 def fused(function, *tensors, out=None):
@@ -267,54 +271,58 @@ def frozen(function, x, *weights):
     return [lambda: compiled(x)]
 
 
+def compiled_bert():
+    """With weights as inputs, and as constants."""
+    return [torch.compile(Bert(), dynamic=False, options={"freezing": frozen}) for frozen in (False, True)]
+
+
 def tokens(sentences, width):
     return torch.from_numpy(inputs.token_ids(sentences, width))
 
 
 def from_text(embed, sentences):
-    text = Text(sentences)
-
-    def call():
-        ids = text.ids()
-        mask = text.mask(ids)
+    def call(ids, mask):
         return embed(torch.from_numpy(ids), None if mask is None else torch.from_numpy(mask))
 
-    return call
+    return Text(sentences).calls(call)
 
 
-def bert():
+class Bert(torch.nn.Module):
     """all-MiniLM-L6-v2 from token ids to normalised embeddings, with the queries', keys' and values'
     products as one, which no library of models does: a little faster than theirs."""
-    if not MODEL.exists():
-        return None
-    w = {name: torch.from_numpy(array.copy()) for name, array in checkpoint().items()}
 
-    def norm(x, name):
-        return F.layer_norm(x, [384], w[f"{name}.LayerNorm.weight"], w[f"{name}.LayerNorm.bias"], 1e-12)
+    def __init__(self):
+        super().__init__()
+        w = {name: torch.from_numpy(array.copy()) for name, array in checkpoint().items()}
+        self.blocks = [f"encoder.layer.{block}" for block in range(6)]
+        for block in self.blocks:
+            parts = [f"{block}.attention.self.{part}" for part in ("query", "key", "value")]
+            for kind in ("weight", "bias"):
+                w[f"{block}.qkv.{kind}"] = torch.cat([w.pop(f"{part}.{kind}") for part in parts])
+        self.places = {name: place for place, name in enumerate(w)}
+        self.weights = torch.nn.ParameterList([torch.nn.Parameter(x, requires_grad=False) for x in w.values()])
 
-    def linear(x, name):
-        return F.linear(x, w[f"{name}.weight"], w[f"{name}.bias"])
+    def w(self, name):
+        return self.weights[self.places[name]]
 
-    blocks = [f"encoder.layer.{block}" for block in range(6)]
-    for block in blocks:
-        parts = [f"{block}.attention.self.{part}" for part in ("query", "key", "value")]
-        for kind in ("weight", "bias"):
-            w[f"{block}.qkv.{kind}"] = torch.cat([w.pop(f"{part}.{kind}") for part in parts])
+    def norm(self, x, name):
+        return F.layer_norm(x, [384], self.w(f"{name}.LayerNorm.weight"), self.w(f"{name}.LayerNorm.bias"), 1e-12)
 
-    def embed(ids, mask=None):
+    def linear(self, x, name):
+        return F.linear(x, self.w(f"{name}.weight"), self.w(f"{name}.bias"))
+
+    def forward(self, ids, mask=None):
         seen = None if mask is None else mask[:, None, None]
-        x = F.embedding(ids, w["embeddings.word_embeddings.weight"])
-        x = x + w["embeddings.position_embeddings.weight"][: ids.shape[1]]
-        x = norm(x + w["embeddings.token_type_embeddings.weight"][0], "embeddings")
-        for block in blocks:
-            qkv = linear(x, f"{block}.qkv").view(*ids.shape, 3, 12, 32)
+        x = F.embedding(ids, self.w("embeddings.word_embeddings.weight"))
+        x = x + self.w("embeddings.position_embeddings.weight")[: ids.shape[1]]
+        x = self.norm(x + self.w("embeddings.token_type_embeddings.weight")[0], "embeddings")
+        for block in self.blocks:
+            qkv = self.linear(x, f"{block}.qkv").view(*ids.shape, 3, 12, 32)
             q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind()
             mixed = F.scaled_dot_product_attention(q, k, v, seen).transpose(1, 2).reshape(x.shape)
-            x = norm(x + linear(mixed, f"{block}.attention.output.dense"), f"{block}.attention.output")
-            inner = F.gelu(linear(x, f"{block}.intermediate.dense"))
-            x = norm(x + linear(inner, f"{block}.output.dense"), f"{block}.output")
+            x = self.norm(x + self.linear(mixed, f"{block}.attention.output.dense"), f"{block}.attention.output")
+            inner = F.gelu(self.linear(x, f"{block}.intermediate.dense"))
+            x = self.norm(x + self.linear(inner, f"{block}.output.dense"), f"{block}.output")
         # Of a vector that is normalised afterwards the sum does as well as the mean.
         pooled = x.mean(1) if mask is None else (x * mask[:, :, None]).sum(1)
         return F.normalize(pooled, dim=1)
-
-    return embed

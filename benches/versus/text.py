@@ -7,6 +7,9 @@ from tokenizers import Tokenizer
 from . import inputs
 from .rows import MODEL, TOKENS
 
+# As in ../../examples/minilm/tokenize.rs: what a batch costs beyond its tokens, in tokens.
+A_BATCH = 45
+
 
 class Text:
     """The first sentences of sentences.txt, tokenized anew at every call."""
@@ -14,24 +17,56 @@ class Text:
     def __init__(self, count):
         self.sentences = inputs.sentences(count)
         self.tokenizer = Tokenizer.from_file(str(MODEL.parent / "tokenizer.json"))
+        self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(256)
-        self.tokenizer.enable_padding()
-        lengths = self.lengths(self.ids())
-        if tuple(lengths) != TOKENS[:count]:
-            raise ValueError(f"rows.py counts {TOKENS[:count]} tokens, the tokenizer {tuple(lengths)}")
+        lengths = tuple(map(len, self.tokens()))
+        if lengths != TOKENS[:count]:
+            raise ValueError(f"rows.py counts {TOKENS[:count]} tokens, the tokenizer {lengths}")
 
-    def ids(self):
-        """One row a sentence; padding is 0."""
+    def tokens(self):
         if len(self.sentences) == 1:
-            return np.array([self.tokenizer.encode(self.sentences[0]).ids])
-        encodings = self.tokenizer.encode_batch_fast(self.sentences)
-        return np.array([encoding.ids for encoding in encodings])
+            return [self.tokenizer.encode(self.sentences[0]).ids]
+        return [encoding.ids for encoding in self.tokenizer.encode_batch_fast(self.sentences)]
 
-    @staticmethod
-    def lengths(ids):
-        return (ids != 0).sum(1)
+    def calls(self, embed):
+        """Embeddings of all sentences, by an `embed` of token ids and of a mask (none where no row is padded): in one
+        batch, and in the batches that ours makes."""
 
-    @staticmethod
-    def mask(ids):
-        """Which tokens are real; none where all are, as of one sentence."""
-        return ids != 0 if len(ids) > 1 else None
+        def in_one():
+            ids, mask = padded(self.tokens())
+            return np.asarray(embed(ids, mask))
+
+        def in_batches():
+            tokens = self.tokens()
+            order = sorted(range(len(tokens)), key=lambda at: -len(tokens[at]))
+            out, begin = np.empty((len(tokens), 384), np.float32), 0
+            for count in cut([len(tokens[at]) for at in order]):
+                batch = order[begin : begin + count]
+                ids, mask = padded([tokens[at] for at in batch])
+                out[batch] = np.asarray(embed(ids, mask)).reshape(count, 384)
+                begin += count
+            return out
+
+        return [in_one, in_batches] if len(self.sentences) > 1 else [in_one]
+
+
+def padded(tokens):
+    """Token ids, 0 after the last of each row, and which are real; no mask if all are."""
+    lengths = np.array([len(row) for row in tokens])
+    ids = np.zeros((len(tokens), lengths.max()), np.int64)
+    for to, row in zip(ids, tokens):
+        to[: len(row)] = row
+    return ids, None if lengths.min() == lengths.max() else ids != 0
+
+
+def cut(lengths):
+    """How many sentences each batch takes, of sentences of these lengths, longest first: the cheapest of all ways."""
+    cheapest = [(0, 0)]
+    for end in range(1, len(lengths) + 1):
+        ways = ((cheapest[begin][0] + (end - begin) * lengths[begin] + A_BATCH, begin) for begin in range(end))
+        cheapest.append(min(ways))
+    counts, end = [], len(lengths)
+    while end:
+        counts.append(end - cheapest[end][1])
+        end = cheapest[end][1]
+    return counts[::-1]
