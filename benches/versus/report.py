@@ -19,6 +19,8 @@ LEGEND = """\
   f32) may lay out once, before they are timed.
 - Where a peer offers several ways for a row, the fastest one is taken. No peer multiplies f32 by half-precision
   weights: each converts the activations or the weights; ONNX Runtime the latter once, when the session opens.
+- `minilm_text` begins with sentences, 1 or 32 of them: everyone calls the same tokenizer. Peers embed them in one padded
+  batch or in the batches that ours makes, whichever is faster.
 - A matmul is m x n x k. Weights of `matmul` are [k, n], of all other products [n, k]."""
 
 
