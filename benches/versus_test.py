@@ -9,7 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 from versus import report, svg
-from versus.rows import all_rows, chosen
+from versus.rows import all_rows, chosen, cut
 
 ROWS = {row.name: row for row in all_rows()}
 RATES = {"fma": 200.0, "int8": 800.0, "read": 20.0, "write": 10.0, "copy": 20.0, "triad": 20.0}
@@ -52,6 +52,12 @@ class Rows(unittest.TestCase):
         seconds, bound = ROWS["matmul 1x4096x4096"].floor(RATES)
         self.assertEqual(bound, "read")
         self.assertAlmostEqual(seconds, 4 * 4096 * (4096 + 2) / 20e9)
+
+    def test_batches_are_cut_where_padding_costs_more_than_a_batch(self):
+        # The same as in examples/minilm/tokenize.rs.
+        self.assertEqual(cut([256, 256, 12, 12, 11]), [2, 3])
+        self.assertEqual(cut([20, 19, 18, 17]), [4])
+        self.assertEqual(cut([12]), [1])
 
     def test_traffic_is_compared_with_a_loop_of_the_same_proportion(self):
         expected = {"softmax": "copy", "add": "triad", "row_sum": "read", "cross_entropy": "read"}

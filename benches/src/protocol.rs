@@ -5,7 +5,7 @@
 //! < tilewright 0.1.0, avx512
 //! > open softmax 4096x1024        inputs and output are allocated and touched
 //! < ok                            or `unknown`: the row is not among ours; or `error: …`
-//! > save /tmp/result              calls once, then writes the output: f32 or i32, little endian
+//! > save result.bin               calls once, then writes the output: f32 or i32, little endian
 //! < ok
 //! > time
 //! < 0.000412                      seconds of one call

@@ -72,12 +72,15 @@ def attention(operation, shape, heads, groups, queries, keys, depth):
     return Row(operation, shape, "attention", flops, read, write, tolerance=1e-3)
 
 
-def minilm(sentences, width):
-    """Six blocks of 384 values in 12 heads, 1536 inside."""
-    tokens = sentences * width
+def bert(operation, shape, lengths):
+    """Six blocks of 384 values in 12 heads, 1536 inside, of sentences of so many tokens; padding is nobody's duty."""
     weights = 6 * (4 * 384 * 384 + 2 * 384 * 1536)
-    flops = 2 * tokens * weights + 6 * 4 * tokens * width * 384
-    return Row("minilm", (sentences, width), "minilm", flops, 4 * weights, 4 * sentences * 384, tolerance=1e-3)
+    flops = 2 * sum(lengths) * weights + 6 * 4 * 384 * sum(n * n for n in lengths)
+    return Row(operation, shape, "minilm", flops, 4 * weights, 4 * len(lengths) * 384, tolerance=1e-3)
+
+
+def minilm(sentences, width):
+    return bert("minilm", (sentences, width), [width] * sentences)
 
 
 # Of each sentence of sentences.txt, with its markers, as the model's tokenizer counts them.
@@ -86,10 +89,25 @@ TOKENS += (15, 17, 21, 24, 30, 31, 17, 13, 10, 25, 26, 24, 23, 26, 28, 22)
 
 
 def minilm_text(sentences):
-    """The same from text: the first so many of sentences.txt. Padding is nobody's duty."""
-    tokens, weights = TOKENS[:sentences], 6 * (4 * 384 * 384 + 2 * 384 * 1536)
-    flops = 2 * sum(tokens) * weights + 6 * 4 * 384 * sum(n * n for n in tokens)
-    return Row("minilm_text", (sentences,), "minilm", flops, 4 * weights, 4 * sentences * 384, tolerance=1e-3)
+    """The same from text: the first so many of sentences.txt."""
+    return bert("minilm_text", (sentences,), TOKENS[:sentences])
+
+
+# What a batch costs beyond its tokens, in tokens; this and `cut` as in ../../examples/minilm/tokenize.rs.
+A_BATCH = 45
+
+
+def cut(lengths):
+    """How many sentences each batch takes, of sentences of these lengths, longest first: the cheapest of all ways."""
+    cheapest = [(0, 0)]
+    for end in range(1, len(lengths) + 1):
+        ways = ((cheapest[begin][0] + (end - begin) * lengths[begin] + A_BATCH, begin) for begin in range(end))
+        cheapest.append(min(ways))
+    counts, end = [], len(lengths)
+    while end:
+        counts.append(end - cheapest[end][1])
+        end = cheapest[end][1]
+    return counts[::-1]
 
 
 MATRICES = [(64, 384), (4096, 1024), (4096, 4096)]

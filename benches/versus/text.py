@@ -5,10 +5,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from . import inputs
-from .rows import MODEL, TOKENS
-
-# As in ../../examples/minilm/tokenize.rs: what a batch costs beyond its tokens, in tokens.
-A_BATCH = 45
+from .rows import MODEL, TOKENS, cut
 
 
 class Text:
@@ -37,15 +34,16 @@ class Text:
             return np.asarray(embed(ids, mask))
 
         def in_batches():
-            tokens = self.tokens()
-            order = sorted(range(len(tokens)), key=lambda at: -len(tokens[at]))
-            out, begin = np.empty((len(tokens), 384), np.float32), 0
-            for count in cut([len(tokens[at]) for at in order]):
-                batch = order[begin : begin + count]
+            tokens, out = self.tokens(), np.empty((len(self.sentences), 384), np.float32)
+            for batch in batches:
                 ids, mask = padded([tokens[at] for at in batch])
-                out[batch] = np.asarray(embed(ids, mask)).reshape(count, 384)
-                begin += count
+                out[batch] = np.asarray(embed(ids, mask)).reshape(len(batch), 384)
             return out
+
+        # Known beforehand: in Python it takes longer than ours does at each call.
+        order = sorted(range(len(self.sentences)), key=lambda at: -TOKENS[at])
+        ends = np.cumsum(cut([TOKENS[at] for at in order]))
+        batches = np.split(np.array(order), ends[:-1])
 
         return [in_one, in_batches] if len(self.sentences) > 1 else [in_one]
 
@@ -57,16 +55,3 @@ def padded(tokens):
     for to, row in zip(ids, tokens):
         to[: len(row)] = row
     return ids, None if lengths.min() == lengths.max() else ids != 0
-
-
-def cut(lengths):
-    """How many sentences each batch takes, of sentences of these lengths, longest first: the cheapest of all ways."""
-    cheapest = [(0, 0)]
-    for end in range(1, len(lengths) + 1):
-        ways = ((cheapest[begin][0] + (end - begin) * lengths[begin] + A_BATCH, begin) for begin in range(end))
-        cheapest.append(min(ways))
-    counts, end = [], len(lengths)
-    while end:
-        counts.append(end - cheapest[end][1])
-        end = cheapest[end][1]
-    return counts[::-1]

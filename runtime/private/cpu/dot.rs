@@ -201,10 +201,7 @@ pub(crate) fn is_packed_or_kept(
     // Fewer rows of halves read lines in place as fast as memory brings them. Those of f32 read panels, which lie one
     // after the other: one row of lines that are a step of the sum each 1.1 times as fast, 5 to 12 such rows 1.2 to 2.5
     // times, 8 to 12 rows of lines that are summed 1.0 to 1.3 times (an EPYC of family 26).
-    let few = match rhs.free == 1 {
-        true => rows == 1 || rows >= 5,
-        false => rows >= 8,
-    };
+    let few = if rhs.free == 1 { rows == 1 || rows >= 5 } else { rows >= 8 };
     (rows >= WORTH_KEEPING.0 || few && rhs.kind == Kind::F32 && is_amd())
         && columns.saturating_mul(depth) > WORTH_KEEPING.1
         && Packed::suits(isa, rhs.kind, block.max(0) as usize, columns, depth)

@@ -334,7 +334,7 @@ unsafe fn block<T: Number>(
     ldc: usize,
     accumulate: bool,
 ) {
-    let asks = !is_amd();
+    let asks = accumulate && !is_amd();
     let mut j = 0;
     while j < n {
         let (panel, column) = (j / panels.width, j % panels.width);
@@ -360,7 +360,6 @@ unsafe fn block<T: Number>(
             let (a, c) = (left.ptr.wrapping_offset(i as isize * left.row), c.wrapping_add(i * ldc + j));
             let at = next.wrapping_add(i / rows * turn);
             let soon = if is_far && at < enough { at } else { b };
-            let asks = accumulate && asks;
             let tile = Tile {
                 k,
                 a,

@@ -279,7 +279,7 @@ pub(super) unsafe fn block<T: Number>(
         // SAFETY: the strip's rows exist, in steps.
         unsafe { begin(signs, first, (a_row, a_step), k, to) };
     }
-    let asks = !is_amd();
+    let asks = accumulate && !is_amd();
     let mut j = 0;
     while j < count {
         // Of four strips two by two, not three and one.
@@ -311,7 +311,7 @@ pub(super) unsafe fn block<T: Number>(
                 rows: M.min(m - i),
                 columns: (registers * LINES).min(n - j * LINES),
                 accumulate,
-                asks: accumulate && asks,
+                asks,
                 soon: next(at),
             };
             // SAFETY: strips are whole, 16 rows and 16 columns; so are those rows that lie where they are.
