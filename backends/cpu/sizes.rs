@@ -7,10 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use tilewright_compiler::ir::{AxisId, AxisKind, Elem, ValueId};
 use tilewright_compiler::schedule::{Dot, Node};
 
-/// A program's elements if it only moves and computes: large enough to hide the cost of starting it,
-/// small enough for the second-level cache.
-const ELEMENTS: usize = 32 * 1024;
-
 /// How the schedule uses axes.
 #[derive(Default)]
 struct Uses {
@@ -147,6 +143,7 @@ impl Emitter<'_> {
             AxisKind::Tile { .. } | AxisKind::Each { .. } | AxisKind::Unroll { .. } => None,
         });
         let known = known.iter().map(|axis| names::block(*axis));
-        quote!(#private::cpu::per_program(#ELEMENTS, &[#(#whole,)* #(#known,)*]))
+        let rows = info.kind.dim().map_or_else(|| quote!(0), |dim| names::dim(dim).to_token_stream());
+        quote!(#private::cpu::per_program(#rows, &[#(#whole,)* #(#known,)*], launch.threads()?))
     }
 }

@@ -87,10 +87,11 @@ impl<A: Sync> Job<'_, A> {
             return;
         };
         while let Some(claimed) = claim() {
-            for number in claimed {
-                let mut program = self.place(number, &workspace);
+            let mut program = self.place(claimed.start, &workspace);
+            for _ in claimed {
                 // SAFETY: promised by the caller.
                 unsafe { (self.program)(self.args, &mut program) };
+                self.advance(&mut program);
             }
         }
     }
@@ -107,6 +108,19 @@ impl<A: Sync> Job<'_, A> {
             number /= blocks;
         }
         Program { begin, end, workspace: workspace.pointer(), faults: self.faults }
+    }
+
+    /// To the program of the next number: without the divisions that `place` needs.
+    fn advance(&self, program: &mut Program<'_>) {
+        for (i, axis) in self.grid.iter().enumerate().rev() {
+            let was_last = program.end[i] >= axis.end;
+            let begin = if was_last { axis.begin } else { program.end[i] };
+            program.begin[i] = begin;
+            program.end[i] = begin.saturating_add(axis.block.max(1)).min(axis.end);
+            if !was_last {
+                return;
+            }
+        }
     }
 
     /// Runs all programs, on at most `threads` threads.

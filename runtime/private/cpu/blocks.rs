@@ -39,11 +39,17 @@ impl Iterator for Blocks {
     }
 }
 
-/// How many rows make a program of about `elements` elements, when a row has the product of `row`.
+/// How many of `rows` make a program that only moves and computes, when a row has the product of `row`: large enough to
+/// hide the cost of starting it, small enough for the second-level cache, and several times as large where every
+/// thread has many. 32 rows of 4096 were measured to be 1.05 times as fast as 8 (softmax), 64 rows of 1024 1.04 times
+/// as fast as 32 (a sum; an EPYC of family 26).
 #[must_use]
-pub fn per_program(elements: usize, row: &[i32]) -> i32 {
+pub fn per_program(rows: i32, row: &[i32], threads: usize) -> i32 {
+    const ELEMENTS: std::ops::Range<usize> = 32 << 10..128 << 10;
+    const PROGRAMS: usize = 32;
     let row = row.iter().fold(1usize, |product, n| product.saturating_mul((*n).max(1) as usize));
-    (elements / row).clamp(1, 1 << 20) as i32
+    let even = rows.max(0) as usize / threads.saturating_mul(PROGRAMS).max(1);
+    even.clamp(ELEMENTS.start / row, ELEMENTS.end / row).clamp(1, 1 << 20) as i32
 }
 
 /// Blocks of matrix products.
