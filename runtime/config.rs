@@ -8,8 +8,8 @@ use crate::error::ConfigError;
 use crate::simd::InstructionSet;
 
 /// Values for the tunables of a kernel, by name: the block size of each tiled axis under the axis' name,
-/// `threads`, the most threads that a launch uses, and `tf32` (see [`Config::tf32`]). What it does not name is
-/// chosen at launch.
+/// `threads`, the most threads that a launch uses, `stream` (see [`Config::stream`]) and `tf32` (see [`Config::tf32`]).
+/// What it does not name is chosen at launch.
 ///
 /// Keys are checked at launch against those that the kernel has; block sizes are clamped to the bounds
 /// that the kernel pins.
@@ -28,7 +28,8 @@ pub struct Config {
 
 /// A key that every kernel has.
 const THREADS: &str = "threads";
-/// Another.
+/// Another two, of which 0 is a value too.
+const STREAM: &str = "stream";
 const TF32: &str = "tf32";
 /// In text, the key of what [`Config::instruction_set`] sets.
 const INSTRUCTION_SET: &str = "isa";
@@ -68,6 +69,23 @@ impl Config {
     #[must_use]
     pub fn threads(self, limit: usize) -> Config {
         self.set(THREADS, i32::try_from(limit).unwrap_or(i32::MAX))
+    }
+
+    /// Whether a CPU writes outputs past its caches, if the kernel reads nothing of them: good for what nobody reads
+    /// soon, bad for what the next kernel reads. If nothing is said, large outputs are written so. On a GPU it
+    /// changes nothing.
+    ///
+    /// ```
+    /// assert_eq!(tilewright::Config::new().stream(true).to_string(), "stream=1");
+    /// ```
+    #[must_use]
+    pub fn stream(self, past: bool) -> Config {
+        self.set(STREAM, i32::from(past))
+    }
+
+    /// What [`Config::stream`] set.
+    pub(crate) fn streams(&self) -> Option<bool> {
+        self.get(STREAM).map(|value| value != 0)
     }
 
     /// Lets products of f32 round their operands to 10 bits of mantissa (TF32, to nearest) and go to matrix
@@ -126,11 +144,11 @@ impl Config {
         known: impl Iterator<Item = &'static str> + Clone,
     ) -> Result<(), ConfigError> {
         for (key, value) in &self.entries {
-            if ![THREADS, TF32].contains(&&**key) && !known.clone().any(|name| name == key) {
+            if ![THREADS, STREAM, TF32].contains(&&**key) && !known.clone().any(|name| name == key) {
                 return Err(unknown_key(kernel, key, known));
             }
-            // `tf32=0` says what saying nothing says.
-            if *value < if key == TF32 { 0 } else { 1 } {
+            let least = if [STREAM, TF32].contains(&&**key) { 0 } else { 1 };
+            if *value < least {
                 return Err(ConfigError::Value { key: key.to_string(), value: *value });
             }
         }
@@ -224,6 +242,7 @@ mod tests {
             Config::new(),
             Config::new().set("m", 1),
             Config::new().set("m", 64).threads(2),
+            Config::new().stream(false).set("m", 2),
             Config::new().set("m", 8).instruction_set(InstructionSet::Avx2),
         ] {
             assert_eq!(config.to_string().parse(), Ok(config));

@@ -128,7 +128,8 @@ fn random_kernels_equal_the_reference() {
         let cpu = Device::cpu();
         let (out, row) = inputs.run(reference, &Config::new(), &cpu).expect("the reference runs");
         for set in InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {
-            let config = Config::new().instruction_set(set);
+            // Outputs that go past the caches are written by other loops.
+            let config = Config::new().instruction_set(set).stream(ran % 2 == 0);
             let (got, got_row) = inputs.run(run, &config, &cpu).expect("the kernel runs");
             assert!(
                 close(&got, &out) && close(&got_row, &row),

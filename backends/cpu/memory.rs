@@ -163,7 +163,7 @@ impl Emitter<'_> {
             quote!(::core::option::Option::None)
         };
         let slot = names::plain("slot");
-        let some = early.then(|| quote!(.ask_at_times(#slot)));
+        let some = (early && !lanes.is_heavy).then(|| quote!(.ask_at_times(#slot)));
         Some(quote!(.ask_for_row(#view.strides[#d], #extent, #ahead) #some))
     }
 
@@ -181,7 +181,7 @@ impl Emitter<'_> {
             && self.streamed().contains(&tensor)
         {
             let stream = names::plain("stream");
-            let stream = if lanes.is_heavy.get() { quote!(#stream.heavy) } else { quote!(#stream.light) };
+            let stream = if lanes.is_heavy { quote!(#stream.heavy) } else { quote!(#stream.light) };
             return quote!(#place.store_or_stream::<#set, #element>(#view.ptr, #stride, #n, #value, #stream););
         }
         quote!(#place.store::<#set, #element>(#view.ptr, #stride, #n, #value);)

@@ -14,6 +14,7 @@
 
 mod data;
 mod dots;
+mod late;
 mod launch;
 mod memory;
 mod names;
@@ -22,13 +23,14 @@ mod outputs;
 mod reduce;
 mod rows;
 mod sizes;
+mod steps;
 mod values;
 mod work;
 
 use proc_macro2::{Group, Span, TokenStream, TokenTree};
 use quote::{quote, quote_spanned};
-use rows::MOST_ROWS;
 use std::cell::RefCell;
+use steps::MOST_ROWS;
 use tilewright_compiler::ir::{AxisId, ElementBound, Kernel, ValueId};
 use tilewright_compiler::schedule::{Refusal, Schedule, schedule};
 
@@ -54,9 +56,11 @@ pub fn schedule_in_words(kernel: &Kernel) -> String {
         Err(refusal) => return refusal.message,
     };
     let emitter = Emitter::new(kernel, &schedule, &syn::parse_quote!(::tilewright));
-    let together = emitter.rows_in_steps().into_iter().map(|axis| {
+    let together = emitter.rows_in_steps().into_iter().map(|(axis, is_late)| {
         let axis = &schedule.kernel.axes[axis].key;
-        format!("each {axis}: up to {MOST_ROWS} short ones take each lane loop together\n")
+        let late = format!("each {axis}: the last lane loop goes with the next one's, past the caches\n");
+        let late = if is_late { late } else { String::new() };
+        format!("each {axis}: up to {MOST_ROWS} short ones take each lane loop together\n{late}")
     });
     together.fold(schedule.to_string(), |words, line| words + &line)
 }

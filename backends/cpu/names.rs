@@ -18,6 +18,11 @@ pub fn of_rows(value: ValueId) -> Ident {
     name("w", value.at())
 }
 
+/// A value of the row whose last loop runs along with the next row.
+pub fn late(value: ValueId) -> Ident {
+    name("z", value.at())
+}
+
 /// The state of a reduction.
 pub fn state(value: ValueId) -> Ident {
     name("r", value.at())
@@ -71,6 +76,11 @@ pub fn position(axis: AxisId) -> Ident {
 /// A buffer's first element.
 pub fn buffer(buffer: BufferId) -> Ident {
     name("m", buffer.0)
+}
+
+/// A buffer's first element where a row has its own part.
+pub fn of_all_rows(buffer: BufferId) -> Ident {
+    name("n", buffer.0)
 }
 
 /// The strides of a buffer that may be a part of an output.

@@ -1,5 +1,6 @@
 //! The nodes of a schedule, and the function around them.
 
+use super::late::Beside;
 use super::reduce::UNROLL;
 use super::values::{At, LaneLoop};
 use super::{Emitter, names};
@@ -131,7 +132,7 @@ impl Emitter<'_> {
             }
             Node::Store { tensor, index, value } => self.store(*tensor, index, *value, at),
             Node::Loop { axis, lanes: true, reductions, body } => {
-                self.lane_loop(*axis, reductions, body, LaneLoop::default())?
+                self.lane_loop(*axis, reductions, body, LaneLoop::default(), None)?
             }
             Node::Loop { axis, lanes: false, reductions, body } => self.row_loop(*axis, reductions, body)?,
             Node::Dot(dot) => self.dot(dot)?,
@@ -174,19 +175,25 @@ impl Emitter<'_> {
         reductions: &[Reduction],
         body: &[Node],
         info: LaneLoop,
+        beside: Option<Beside>,
     ) -> Result<TokenStream, Refusal> {
         let private = &self.private;
+        let info = LaneLoop { is_heavy: self.are_heavy(body), ..info };
         let at = At::Lanes(axis, &info);
         self.open.borrow_mut().push(axis);
         let body = self.nodes(body, at);
         self.open.borrow_mut().pop();
         let body = body?;
         // Cheap reductions wait for their accumulator: four at a time hide that.
-        let unrolls = info.has_reduction.get() && !info.is_heavy.get();
+        let unrolls = info.has_reduction.get() && !info.is_heavy;
         let slots = if unrolls { UNROLL } else { 1 };
         let starts = reductions.iter().map(|r| self.start(r, at, slots));
         let finishes = reductions.iter().map(|r| self.finish(r, at, slots));
-        let contiguous = info.contiguous.borrow();
+        let mut contiguous = info.contiguous.borrow().clone();
+        let beside = beside.map(|beside| {
+            contiguous.extend(beside.info.contiguous.take());
+            beside.tokens
+        });
         let (position, extent) = (names::position(axis), self.extent(axis));
         let [n, slot, unit] = ["n", "slot", "unit"].map(names::plain);
         Ok(quote! {
@@ -195,7 +202,7 @@ impl Emitter<'_> {
                 #extent,
                 true #(&& #contiguous)*,
                 #[inline(always)]
-                |#position: usize, #n: usize, #slot: usize, #unit: bool| { #body },
+                |#position: usize, #n: usize, #slot: usize, #unit: bool| { #beside #body },
             );
             #(#finishes)*
         })

@@ -1,37 +1,12 @@
-//! Loops over rows: one row after the other, or a few at once, step by step.
-//!
-//! A row of a softmax is read for its maximum, read again for its exponentials and their sum, then divided. Each step
-//! waits for the last one's reduction, about as long as it takes for a short row. So a few rows take the first step,
-//! then the second: a row's reductions end while others are read.
-//!
-//! ```text
-//! for each m                        for a few m
-//!   lanes N: v1 = max of x            for each of them
-//!   lanes N: v3 = …, v4 = sum           lanes N: v1 = max of x
-//!   lanes N: store out = v3 / v4      for each of them
-//!                                       lanes N: v3 = …, v4 = sum
-//!                                     for each of them …
-//! ```
+//! Loops over rows, and what the caches are asked for in them.
 
+use super::late::Beside;
 use super::values::{At, LaneLoop};
 use super::{Emitter, names};
 use proc_macro2::TokenStream;
 use quote::quote;
-use std::collections::{BTreeSet, HashSet};
-use tilewright_compiler::ir::{AxisId, Index, Op, ParamId, ValueId};
-use tilewright_compiler::schedule::{BufferId, Node, Operand, Reduction, Refusal, each_node, operands};
-
-/// How many rows take steps together, at most.
-pub const MOST_ROWS: usize = 4;
-
-/// A loop over rows whose steps a few rows take together.
-struct Steps<'n> {
-    steps: Vec<&'n [Node]>,
-    /// The axes of its lane loops.
-    lanes: BTreeSet<AxisId>,
-    /// Buffers for one row: each of the rows has its own.
-    own: BTreeSet<BufferId>,
-}
+use tilewright_compiler::ir::{AxisId, Index, Op, ParamId};
+use tilewright_compiler::schedule::{Node, Reduction, Refusal, each_node};
 
 impl Emitter<'_> {
     pub fn row_loop(
@@ -41,8 +16,13 @@ impl Emitter<'_> {
         body: &[Node],
     ) -> Result<TokenStream, Refusal> {
         let position = names::position(axis);
-        if let Some(steps) = self.steps(axis, reductions, body) {
-            return self.rows_at_once(axis, &steps, body);
+        if let Some(mut steps) = self.steps(axis, reductions, body) {
+            let tokens = self.rows_at_once(axis, &steps, body)?;
+            if steps.late.take().is_none() {
+                return Ok(tokens);
+            }
+            let (in_turn, stream) = (self.rows_at_once(axis, &steps, body)?, names::plain("stream"));
+            return Ok(quote!(if #stream.heavy { #tokens } else { #in_turn }));
         }
         let starts: Vec<_> = reductions.iter().map(|r| self.start(r, At::Scalar, 1)).collect();
         let (body, extent) = (self.in_row(axis, body, 0..body.len(), &quote!(1))?, self.extent(axis));
@@ -55,26 +35,39 @@ impl Emitter<'_> {
     }
 
     /// Some nodes of a row. `ahead`: how many rows further is the one that is not read yet.
-    fn in_row(
+    pub fn in_row(
         &self,
         axis: AxisId,
         row: &[Node],
         part: std::ops::Range<usize>,
         ahead: &TokenStream,
     ) -> Result<TokenStream, Refusal> {
+        part.map(|at| self.node_in_row(axis, row, at, ahead, None)).collect()
+    }
+
+    /// One of them; a lane loop with what goes beside its body.
+    pub fn node_in_row(
+        &self,
+        axis: AxisId,
+        row: &[Node],
+        at: usize,
+        ahead: &TokenStream,
+        beside: Option<Beside>,
+    ) -> Result<TokenStream, Refusal> {
         self.open.borrow_mut().push(axis);
-        let nodes = part.map(|at| {
-            if let Node::Loop { axis: lane, lanes: true, reductions, body } = &row[at] {
-                let (early_reads, last_reads) = self.repeated_reads(axis, row, at);
-                let info =
-                    LaneLoop { early_reads, last_reads, rows_ahead: ahead.clone(), ..LaneLoop::default() };
-                return self.lane_loop(*lane, reductions, body, info);
-            }
+        let tokens = if let Node::Loop { axis: lane, lanes: true, reductions, body } = &row[at] {
+            self.lane_loop(*lane, reductions, body, self.lanes_of(axis, row, at, ahead), beside)
+        } else {
             self.node(&row[at], At::Scalar)
-        });
-        let tokens = nodes.collect();
+        };
         self.open.borrow_mut().pop();
         tokens
+    }
+
+    /// What the lane loop `row[at]` knows of the rows.
+    pub fn lanes_of(&self, axis: AxisId, row: &[Node], at: usize, ahead: &TokenStream) -> LaneLoop {
+        let (early_reads, last_reads) = self.repeated_reads(axis, row, at);
+        LaneLoop { early_reads, last_reads, rows_ahead: ahead.clone(), ..LaneLoop::default() }
     }
 
     /// The tensors with rows along `axis` that the lane loop `nodes[at]` reads before others, and those that it reads
@@ -101,254 +94,6 @@ impl Emitter<'_> {
         let (early, late): (Vec<_>, Vec<_>) = here.into_iter().partition(|tensor| after.contains(tensor));
         (early, late.into_iter().filter(|tensor| before.contains(tensor)).collect())
     }
-
-    fn rows_at_once(&self, axis: AxisId, steps: &Steps<'_>, body: &[Node]) -> Result<TokenStream, Refusal> {
-        let private = &self.private;
-        let (position, extent) = (names::position(axis), self.extent(axis));
-        let [group, first, count, row] = ["group", "first", "count", "row"].map(names::plain);
-        let own: Vec<_> = steps
-            .own
-            .iter()
-            .map(|buffer| {
-                let (name, axes) = (names::buffer(*buffer), &self.schedule.buffers[buffer.0].axes);
-                let rooms = axes.iter().map(|axis| names::room(*axis));
-                quote!(let #name = #name.add(#row * (1 #(* #rooms)*));)
-            })
-            .collect();
-        let mut known: Vec<ValueId> = Vec::new();
-        let (mut arrays, mut loops) = (TokenStream::new(), TokenStream::new());
-        let mut at = 0;
-        for step in &steps.steps {
-            let end = at + step.len();
-            let tokens = self.in_row(axis, body, at..end, &quote!(#group))?;
-            let (used, used_later) = (self.used(step), self.used(&body[end..]));
-            let fetched = known.iter().filter(|value| used.contains(value)).map(|value| {
-                let (name, all) = (names::value(*value), names::of_rows(*value));
-                quote!(let #name = #all[#row];)
-            });
-            let defined = defined(step).into_iter().filter(|value| used_later.contains(value));
-            let defined: Vec<_> = defined.collect();
-            let kept = defined.iter().map(|value| {
-                let (name, all) = (names::value(*value), names::of_rows(*value));
-                quote!(#all[#row] = #name;)
-            });
-            let own = &own;
-            loops.extend(quote! {
-                for #row in 0..#count {
-                    let #position = #first + #row;
-                    #(#own)*
-                    #(#fetched)*
-                    #tokens
-                    #(#kept)*
-                }
-            });
-            for value in &defined {
-                let (all, ty) = (names::of_rows(*value), self.ty(self.elem(*value), At::Scalar));
-                let element = self.element(self.elem(*value));
-                let zero = quote!(#private::cpu::zero::<#private::simd::One, #element>());
-                arrays.extend(quote! {
-                    let mut #all: [#ty; #MOST_ROWS] = [#zero; #MOST_ROWS];
-                });
-            }
-            known.extend(defined);
-            at = end;
-        }
-        let n_rows = self.n_rows(steps);
-        Ok(quote! {
-            let #group = #n_rows;
-            #arrays
-            let mut #first = 0;
-            while #first < #extent {
-                let #count = ::core::cmp::Ord::min(#group, #extent - #first);
-                #loops
-                #first += #count;
-            }
-        })
-    }
-
-    /// How many rows take steps together.
-    fn n_rows(&self, steps: &Steps<'_>) -> TokenStream {
-        let private = &self.private;
-        let rooms = steps.lanes.iter().map(|axis| names::room(*axis));
-        quote!(#private::cpu::rows_at_once(#MOST_ROWS, &[#(#rooms),*]))
-    }
-
-    /// The loops whose rows take steps together.
-    pub fn rows_in_steps(&self) -> Vec<AxisId> {
-        let mut axes = Vec::new();
-        each_node(&self.schedule.body, &mut |node| {
-            if let Node::Loop { axis, lanes: false, reductions, body } = node
-                && self.steps(*axis, reductions, body).is_some()
-            {
-                axes.push(*axis);
-            }
-        });
-        axes
-    }
-
-    /// How many rows there are in a buffer for one row, if a few take steps together.
-    pub fn copies(&self, buffer: BufferId) -> Option<TokenStream> {
-        let mut copies = None;
-        each_node(&self.schedule.body, &mut |node| {
-            if let Node::Loop { axis, lanes: false, reductions, body } = node
-                && let Some(steps) = self.steps(*axis, reductions, body)
-                && steps.own.contains(&buffer)
-            {
-                copies = Some(self.n_rows(&steps));
-            }
-        });
-        copies
-    }
-
-    /// The steps of a row, if there are several and rows do not depend on one another: a step ends with a lane loop
-    /// that reduces.
-    fn steps<'n>(&self, axis: AxisId, reductions: &[Reduction], body: &'n [Node]) -> Option<Steps<'n>> {
-        let (mut steps, mut lanes) = (Vec::new(), BTreeSet::new());
-        let (mut begin, mut n_lane_loops) = (0, 0);
-        for (at, node) in body.iter().enumerate() {
-            match node {
-                Node::Loop { axis, lanes: true, reductions, body: inner } => {
-                    let is_flat = !inner.iter().any(|node| matches!(node, Node::Loop { .. }));
-                    // State in buffers is cleared where it begins, which depends on the loops around.
-                    if !is_flat || reductions.iter().any(|reduction| reduction.state.is_some()) {
-                        return None;
-                    }
-                    lanes.insert(*axis);
-                    n_lane_loops += 1;
-                    if !reductions.is_empty() && at + 1 < body.len() {
-                        steps.push(&body[begin..=at]);
-                        begin = at + 1;
-                    }
-                }
-                Node::Compute { .. }
-                | Node::Keep { .. }
-                | Node::Fetch { .. }
-                | Node::Assign { .. }
-                | Node::Store { .. } => {}
-                Node::Accumulate { .. }
-                | Node::Loop { .. }
-                | Node::Dot(_)
-                | Node::Sequential { .. }
-                | Node::If { .. }
-                | Node::Sum { .. }
-                | Node::Copy { .. }
-                | Node::Break
-                | Node::Continue => return None,
-            }
-        }
-        steps.push(&body[begin..]);
-        let own = self.own_buffers(axis, body)?;
-        let is_worth_it = steps.len() > 1 && n_lane_loops > 1 && reductions.is_empty();
-        (is_worth_it && self.stores_are_apart(&steps)).then_some(Steps { steps, lanes, own })
-    }
-
-    /// The buffers that a row fills and that have no place for others; `None` if one outlives the row.
-    fn own_buffers(&self, axis: AxisId, body: &[Node]) -> Option<BTreeSet<BufferId>> {
-        let has_rows = |buffer: BufferId| self.schedule.buffers[buffer.0].axes.contains(&axis);
-        let is_variable = |buffer: BufferId| self.schedule.variables.contains(&Some(buffer));
-        let mut own = BTreeSet::new();
-        let mut is_refused = false;
-        each_node(body, &mut |node| {
-            if let Node::Assign { var, .. } = node {
-                is_refused |= self.schedule.variables[var.at()].is_none_or(|buffer| !has_rows(buffer));
-            }
-            own.extend(self.touched(node).into_iter().filter(|buffer| !has_rows(*buffer)));
-        });
-        let n_touches = |nodes: &[Node]| {
-            let mut count = 0;
-            each_node(nodes, &mut |node| {
-                count += self.touched(node).into_iter().filter(|buffer| own.contains(buffer)).count();
-            });
-            count
-        };
-        is_refused |= n_touches(body) != n_touches(&self.schedule.body);
-        is_refused |= own.iter().any(|buffer| {
-            let is_index = self.schedule.buffers[buffer.0].extreme_of.is_some();
-            is_variable(*buffer) || is_index || self.output(*buffer).is_some()
-        });
-        (!is_refused).then_some(own)
-    }
-
-    /// The buffers that a node itself reads or writes.
-    fn touched(&self, node: &Node) -> Vec<BufferId> {
-        let variable = |value: ValueId| {
-            let Op::Read(var) = self.kernel.values[value].op else { return None };
-            self.schedule.variables[var.at()]
-        };
-        match node {
-            Node::Compute { value, keep } => keep.iter().copied().chain(variable(*value)).collect(),
-            Node::Keep { buffer, .. } | Node::Fetch { buffer, .. } | Node::Copy { buffer, .. } => {
-                vec![*buffer]
-            }
-            Node::Accumulate { state, .. } => state.iter().copied().collect(),
-            Node::Assign { var, .. } => self.schedule.variables[var.at()].into_iter().collect(),
-            Node::Loop { reductions, .. } => {
-                reductions.iter().flat_map(|reduction| [reduction.state, reduction.keep]).flatten().collect()
-            }
-            Node::Dot(dot) => {
-                let sides = [&dot.lhs, &dot.rhs].into_iter().filter_map(|side| match side {
-                    Operand::Buffer(buffer) => Some(*buffer),
-                    Operand::Tensor(_) => None,
-                });
-                sides.chain([dot.into]).collect()
-            }
-            Node::Sum { into, .. } => vec![*into],
-            Node::Store { .. } | Node::Sequential { .. } | Node::If { .. } | Node::Break | Node::Continue => {
-                Vec::new()
-            }
-        }
-    }
-
-    /// Whether each tensor that is written is written in one step only, and not read.
-    fn stores_are_apart(&self, steps: &[&[Node]]) -> bool {
-        let mut written: HashSet<ParamId> = HashSet::new();
-        let mut read: HashSet<ParamId> = HashSet::new();
-        let mut are_apart = true;
-        for step in steps {
-            let mut here = HashSet::new();
-            each_node(step, &mut |node| {
-                if let Node::Store { tensor, .. } = node {
-                    here.insert(*tensor);
-                }
-                if let Node::Compute { value, .. } = node
-                    && let Op::Load { tensor, .. } = self.kernel.values[*value].op
-                {
-                    read.insert(tensor);
-                }
-            });
-            are_apart &= here.iter().all(|tensor| !written.contains(tensor));
-            written.extend(here);
-        }
-        are_apart && written.iter().all(|tensor| !read.contains(tensor))
-    }
-
-    /// The values that nodes name.
-    fn used(&self, nodes: &[Node]) -> HashSet<ValueId> {
-        let mut used = HashSet::new();
-        let mut add = |value: ValueId| {
-            used.insert(value);
-            used.extend(operands(self.kernel, value));
-        };
-        each_node(nodes, &mut |node| match node {
-            Node::Compute { value, .. }
-            | Node::Keep { value, .. }
-            | Node::Fetch { value, .. }
-            | Node::Accumulate { value, .. }
-            | Node::Assign { value, .. } => add(*value),
-            Node::Store { index, value, .. } => {
-                index.iter().filter_map(Index::value).chain([*value]).for_each(&mut add);
-            }
-            Node::Loop { reductions, .. } => reductions.iter().for_each(|reduction| add(reduction.value)),
-            Node::Dot(_)
-            | Node::Sum { .. }
-            | Node::Copy { .. }
-            | Node::Sequential { .. }
-            | Node::If { .. }
-            | Node::Break
-            | Node::Continue => {}
-        });
-        used
-    }
 }
 
 /// Whether a lane loop of a row stores to a tensor.
@@ -357,18 +102,4 @@ fn stores_lanes(row: &[Node]) -> bool {
         let Node::Loop { lanes: true, body, .. } = node else { return false };
         body.iter().any(|node| matches!(node, Node::Store { .. }))
     })
-}
-
-/// The values that nodes of a row define for those after them.
-fn defined(nodes: &[Node]) -> Vec<ValueId> {
-    let mut values = Vec::new();
-    for node in nodes {
-        if let Node::Compute { value, .. } | Node::Fetch { value, .. } = node {
-            values.push(*value);
-        }
-        if let Node::Loop { reductions, .. } = node {
-            values.extend(reductions.iter().map(|reduction| reduction.value));
-        }
-    }
-    values
 }

@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell};
 use tilewright_compiler::ir::{
     AxisId, AxisKind, BinaryOp, Callee, CompareOp, Elem, Fold, Op, ParamId, UnaryOp, ValueId,
 };
+use tilewright_compiler::schedule::{Node, each_node, is_at_most};
 
 /// A lane loop while its body is emitted.
 #[derive(Default)]
@@ -17,7 +18,8 @@ pub struct LaneLoop {
     /// Values of a `fold`'s closure, all of which are vectors here.
     pub closure: RefCell<Vec<ValueId>>,
     pub has_reduction: Cell<bool>,
-    pub is_heavy: Cell<bool>,
+    /// It calls functions.
+    pub is_heavy: bool,
     /// Tensors that earlier loops over the same row read too, and later ones do not: of these, the caches can be
     /// asked for the next row.
     pub last_reads: Vec<ParamId>,
@@ -205,12 +207,11 @@ impl Emitter<'_> {
             Op::Read(var) => self.read_variable(*var, at),
             Op::Broadcast(of) => operand(of),
             Op::Unary(op, of) => {
-                self.note_weight(at, matches!(unary(*op), Family::Floats(_)));
-                let (path, of) = (unary(*op).path(self.elem(*of), &simd), operand(of));
+                let family = if self.is_down(*op, *of) { Family::Floats("exp_down") } else { unary(*op) };
+                let (path, of) = (family.path(self.elem(*of), &simd), operand(of));
                 quote!(#path(#of))
             }
             Op::Binary(op, lhs, rhs) => {
-                self.note_weight(at, matches!(op, BinaryOp::Pow | BinaryOp::ExpSub | BinaryOp::Rem));
                 if let (BinaryOp::Div, Lane::F32, At::Lanes(..)) = (op, self.lane(self.elem(value)), at)
                     && self.is_vector(*lhs, at)
                     && !self.is_vector(*rhs, at)
@@ -219,7 +220,9 @@ impl Emitter<'_> {
                     let (lhs, rhs) = (operand(lhs), self.plain(*rhs, at));
                     return quote!(#private::cpu::divide_by::<__S>(#lhs, #rhs));
                 }
-                let path = binary(*op).path(self.elem(*lhs), &simd);
+                let is_below = *op == BinaryOp::ExpSub && is_at_most(self.kernel, *lhs, *rhs);
+                let family = if is_below { Family::Floats("exp_below") } else { binary(*op) };
+                let path = family.path(self.elem(*lhs), &simd);
                 let (lhs, rhs) = (operand(lhs), operand(rhs));
                 quote!(#path(#lhs, #rhs))
             }
@@ -232,10 +235,7 @@ impl Emitter<'_> {
                 quote!(#simd::Vector::select(#condition, #then, #otherwise))
             }
             Op::Cast(of) => self.cast(operand(of), self.elem(*of), self.elem(value), at),
-            Op::Call(callee, args) => {
-                self.note_weight(at, true);
-                self.call(callee, args, at)
-            }
+            Op::Call(callee, args) => self.call(callee, args, at),
             Op::Load { tensor, index, default } => self.load(*tensor, index, *default, at),
             Op::Literal(_)
             | Op::Dim(_)
@@ -254,12 +254,36 @@ impl Emitter<'_> {
         }
     }
 
-    fn note_weight(&self, at: At<'_>, heavy: bool) {
-        if let At::Lanes(_, lanes) = at
-            && heavy
-        {
-            lanes.is_heavy.set(true);
-        }
+    /// Whether nodes of a lane loop compute functions of many instructions.
+    pub fn are_heavy(&self, nodes: &[Node]) -> bool {
+        let is_function = |value: &ValueId| is_heavy(&self.kernel.values[*value].op);
+        let mut found = false;
+        each_node(nodes, &mut |node| match node {
+            Node::Compute { value, .. } => found |= is_function(value),
+            Node::Accumulate { value, .. } => {
+                let Op::Fold(fold) = &self.kernel.values[*value].op else { return };
+                found |= fold.body.iter().any(is_function);
+            }
+            Node::Keep { .. }
+            | Node::Fetch { .. }
+            | Node::Assign { .. }
+            | Node::Store { .. }
+            | Node::Loop { .. }
+            | Node::Dot(_)
+            | Node::Sequential { .. }
+            | Node::If { .. }
+            | Node::Sum { .. }
+            | Node::Copy { .. }
+            | Node::Break
+            | Node::Continue => {}
+        });
+        found
+    }
+
+    /// Whether an operation is an exponential of what is not above 0.
+    fn is_down(&self, op: UnaryOp, of: ValueId) -> bool {
+        let Op::Binary(BinaryOp::Sub, value, peak) = self.kernel.values[of].op else { return false };
+        op == UnaryOp::Exp && is_at_most(self.kernel, value, peak)
     }
 
     fn call(&self, callee: &Callee, args: &[ValueId], at: At<'_>) -> TokenStream {
@@ -346,6 +370,33 @@ impl Emitter<'_> {
             lanes.closure.replace(Vec::new());
         }
         quote!({ let (#left, #right) = (#lhs, #rhs); #(#lets)* #result })
+    }
+}
+
+/// Whether an operation is a function of many instructions.
+fn is_heavy(op: &Op) -> bool {
+    match op {
+        Op::Unary(op, _) => matches!(unary(*op), Family::Floats(_)),
+        Op::Binary(op, ..) => matches!(op, BinaryOp::Pow | BinaryOp::ExpSub | BinaryOp::Rem),
+        Op::Call(..) => true,
+        Op::Literal(_)
+        | Op::Dim(_)
+        | Op::Param(_)
+        | Op::Const(_)
+        | Op::Each(_)
+        | Op::AxisIndex(_)
+        | Op::AxisBegin(_)
+        | Op::AxisEnd(_)
+        | Op::AxisLen(_)
+        | Op::Read(_)
+        | Op::Broadcast(_)
+        | Op::Compare(..)
+        | Op::Select(..)
+        | Op::Cast(_)
+        | Op::Reduce(..)
+        | Op::Fold(_)
+        | Op::Dot(..)
+        | Op::Load { .. } => false,
     }
 }
 

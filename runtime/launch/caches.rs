@@ -22,8 +22,10 @@ pub struct Streams {
 }
 
 impl Streams {
-    pub(super) fn new(is_large: bool) -> Streams {
-        Streams { light: is_large, heavy: is_large && is_amd() }
+    /// As `wanted`, or else for large outputs.
+    pub(super) fn new(wanted: Option<bool>, is_large: bool) -> Streams {
+        let by_size = Streams { light: is_large, heavy: is_large && is_amd() };
+        wanted.map_or(by_size, |all| Streams { light: all, heavy: all })
     }
 }
 

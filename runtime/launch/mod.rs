@@ -370,7 +370,8 @@ impl<'a> Launch<'a> {
         };
         let mut outputs = self.tensors.iter().filter(|argument| parameters.contains(&argument.parameter));
         // What is also an input is in the caches already.
-        Streams::new(outputs.any(|argument| is_large(&argument)) && self.is_alone(parameters))
+        let is_large = self.is_alone(parameters) && outputs.any(|argument| is_large(&argument));
+        Streams::new(self.config.streams(), is_large)
     }
 
     /// Whether no other argument is in the same memory as these.

@@ -120,8 +120,12 @@ pub unsafe trait Simd: Memory<Set = Self> + Copy + Send + Sync + 'static {
     /// `x` within `low ..= high`; NaN stays.
     #[inline(always)]
     fn clamp(x: Self::F32, low: f32, high: f32) -> Self::F32 {
-        let x = Self::F32::select(x.lt(Self::F32::splat(low)), Self::F32::splat(low), x);
-        Self::at_most(x, high)
+        Self::at_most(Self::at_least(x, low), high)
+    }
+    /// `x` from `low` on; NaN stays.
+    #[inline(always)]
+    fn at_least(x: Self::F32, low: f32) -> Self::F32 {
+        Self::F32::select(x.lt(Self::F32::splat(low)), Self::F32::splat(low), x)
     }
     /// `x` up to `high`; NaN stays.
     #[inline(always)]
@@ -279,6 +283,18 @@ pub trait Floats: Vector {
     fn exp(self) -> Self;
     /// `exp(self - peak)`, and 0 where `peak` is −∞.
     fn exp_sub(self, peak: Self) -> Self;
+    /// [`Floats::exp`] of lanes that are `<= 0` or NaN.
+    #[inline(always)]
+    #[must_use]
+    fn exp_down(self) -> Self {
+        self.exp()
+    }
+    /// [`Floats::exp_sub`] of lanes that are `<= peak`, or of which one is NaN.
+    #[inline(always)]
+    #[must_use]
+    fn exp_below(self, peak: Self) -> Self {
+        self.exp_sub(peak)
+    }
     fn exp2(self) -> Self;
     fn ln(self) -> Self;
     fn log2(self) -> Self;

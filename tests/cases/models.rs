@@ -107,7 +107,7 @@ fn normalisations_of_rows() {
                 let x = tame::<$ty>(at as u64, &[m, n], layout);
                 let (g, b) = (tame::<$ty>(1, &[n], Layout::Narrowed), tame::<$ty>(2, &[n], Layout::Strided));
                 let out = Tensor::<$ty>::zeros((m, n));
-                check!(softmax::<$ty>(&x) -> out; [Within::Sum($near, 1.0)]; "m=3"; context);
+                check!(softmax::<$ty>(&x) -> out; [Within::Sum($near, 1.0)]; "m=3", "stream=1"; context);
                 check!(rms_norm::<$ty>(&x, &g) -> out; [Within::Sum($near, 8.0)]; "m=3"; context);
                 let run = |out: &mut Tensor<$ty>| layer_norm::reference(&x, &g, &b, out, 1e-2);
                 crate::check::run(&format!("layer_norm {context}"), &(out,), &["out"], &[Within::Sum($near, 64.0)],
@@ -119,6 +119,34 @@ fn normalisations_of_rows() {
     of!(f32 64);
     of!(f16 64);
     of!(bf16 64);
+}
+
+/// What the first loop keeps is read by the last one; the total is stored between the two.
+#[kernel]
+fn gated_softmax<M, N>(x: &Tensor<f32, (M, N)>, out: &mut Tensor<f32, (M, N)>, total: &mut Tensor<f32, M>) {
+    for m in tile(M) {
+        let gate = tanh(x[(m, ..)]);
+        let e = exp(gate - gate.max(N));
+        let sum = e.sum(N);
+        total[m] = sum;
+        out[(m, ..)] = gate * e / sum;
+    }
+}
+
+/// Rows that are written while the next one is computed: one, fewer and more than take steps together, with and
+/// without a last vector that is not whole; also where a program has one row.
+#[test]
+fn rows_that_are_written_late() {
+    for (m, n) in [(0, 5), (1, 1), (1, 700), (3, 64), (9, 17), (10, 100), (11, 700), (4, 2049)] {
+        for layout in [Layout::Dense, Layout::Transposed] {
+            let context = format!("{m}×{n} {layout:?}");
+            let x = tame::<f32>(m as u64, &[m, n], layout);
+            let (out, total) = (Tensor::<f32>::zeros((m, n)), Tensor::<f32>::zeros(m));
+            check!(softmax::<f32>(&x) -> out; [Within::Sum(64, 1.0)]; "stream=1", "stream=1,m=1", "stream=1,m=7", "stream=0"; context);
+            let within = [Within::Sum(64, 1.0), Within::Sum(n, 4.0)];
+            check!(gated_softmax(&x) -> out, total; within; "stream=1", "stream=1,m=1", "stream=1,m=7", "stream=0"; context);
+        }
+    }
 }
 
 #[test]

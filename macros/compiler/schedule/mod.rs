@@ -24,6 +24,7 @@ mod forward;
 mod fuse;
 mod lower;
 mod order;
+mod peaks;
 mod place;
 mod print;
 mod runs;
@@ -33,6 +34,7 @@ mod tests;
 
 use crate::ir::{AxisId, Elem, Index, Kernel, ParamId, Stmt, ValueId, VarId};
 pub use cost::operation_cost;
+pub use peaks::is_at_most;
 use proc_macro2::Span;
 pub use sums::Output;
 

@@ -67,13 +67,13 @@ unsafe impl Simd for Avx2 {
     }
     #[inline(always)]
     fn at_most(x: F32x8, high: f32) -> F32x8 {
-        // As in `clamp`.
+        // The second operand is the result where either is NaN.
         F32x8(intrinsic!(_mm256_min_ps(_mm256_set1_ps(high), x.0)))
     }
     #[inline(always)]
-    fn clamp(x: F32x8, low: f32, high: f32) -> F32x8 {
-        // The second operand is the result where either is NaN.
-        F32x8(intrinsic!(_mm256_min_ps(_mm256_set1_ps(high), _mm256_max_ps(_mm256_set1_ps(low), x.0))))
+    fn at_least(x: F32x8, low: f32) -> F32x8 {
+        // As in `at_most`.
+        F32x8(intrinsic!(_mm256_max_ps(_mm256_set1_ps(low), x.0)))
     }
 }
 

@@ -75,12 +75,12 @@ unsafe impl Simd for Avx512 {
     }
     #[inline(always)]
     fn at_most(x: F32x16, high: f32) -> F32x16 {
-        // As in `clamp`.
+        // The second operand is the result where either is NaN.
         F32x16(intrinsic!(_mm512_min_ps(_mm512_set1_ps(high), x.0)))
     }
     #[inline(always)]
-    fn clamp(x: F32x16, low: f32, high: f32) -> F32x16 {
-        // The second operand is the result where either is NaN.
-        F32x16(intrinsic!(_mm512_min_ps(_mm512_set1_ps(high), _mm512_max_ps(_mm512_set1_ps(low), x.0))))
+    fn at_least(x: F32x16, low: f32) -> F32x16 {
+        // As in `at_most`.
+        F32x16(intrinsic!(_mm512_max_ps(_mm512_set1_ps(low), x.0)))
     }
 }

@@ -59,14 +59,27 @@ fn reduced<S: Simd>(x: S::F32) -> (S::F32, S::F32) {
     (n.mul_add(all::<S>(-LN2[1]), r), n)
 }
 
-/// e to the power `x`; subnormal results are rounded once. As `2^⌊n⌋ POWERS[16 n mod 16] exp(r)`, with `x = r + n ln
-/// 2` and `n` a multiple of 1/16: fewer and shorter chains of operations than with a polynomial for a whole power of
-/// two.
+/// exp(LEAST) < 2^-150 rounds to 0.
+const LEAST: f32 = -103.98;
+
+/// e to the power `x`; subnormal results are rounded once.
 #[inline(always)]
 pub fn exp<S: Simd>(x: S::F32) -> S::F32 {
-    // exp(LEAST) < 2^-150 rounds to 0; exp(89) > MAX
-    const LEAST: f32 = -103.98;
-    let x = if S::SCALES_FAR { S::at_most(x, 89.0) } else { S::clamp(x, LEAST, 89.0) };
+    // exp(89) > MAX
+    within::<S>(if S::SCALES_FAR { S::at_most(x, 89.0) } else { S::clamp(x, LEAST, 89.0) })
+}
+
+/// `exp(x)` for `x <= 0` and NaN, the same number: without a bound above.
+#[inline(always)]
+pub fn exp_down<S: Simd>(x: S::F32) -> S::F32 {
+    within::<S>(if S::SCALES_FAR { x } else { S::at_least(x, LEAST) })
+}
+
+/// `exp(x)` for `x <= 89` and NaN, and `x >= LEAST` unless the instruction set scales far. As `2^⌊n⌋ POWERS[16 n mod
+/// 16] exp(r)`, with `x = r + n ln 2` and `n` a multiple of 1/16: fewer and shorter chains of operations than with a
+/// polynomial for a whole power of two.
+#[inline(always)]
+fn within<S: Simd>(x: S::F32) -> S::F32 {
     // Next to this number floats are multiples of 1/16, of which the last bits count the sixteenths.
     let whole = all::<S>(1.5 * (1 << 19) as f32);
     let sum = x.mul_add(all::<S>(std::f32::consts::LOG2_E), whole);
@@ -87,6 +100,14 @@ pub fn exp<S: Simd>(x: S::F32) -> S::F32 {
 pub fn exp_sub<S: Simd>(x: S::F32, peak: S::F32) -> S::F32 {
     let none = peak.eq(all::<S>(f32::NEG_INFINITY));
     S::F32::select(none, all::<S>(0.0), exp::<S>(x.sub(peak)))
+}
+
+/// `exp_sub` for `x <= peak`, or where one is NaN: the same number.
+#[inline(always)]
+pub fn exp_below<S: Simd>(x: S::F32, peak: S::F32) -> S::F32 {
+    // x is −∞ too, where the peak is.
+    let none = peak.eq(all::<S>(f32::NEG_INFINITY));
+    exp_down::<S>(x.sub(S::F32::select(none, all::<S>(0.0), peak)))
 }
 
 /// 2 to the power `x`; subnormal results are rounded once.

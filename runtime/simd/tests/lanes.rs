@@ -181,6 +181,14 @@ macro_rules! float {
             let expected = Floats::mul_add($a[i], $b[i], $a[i]);
             equal($S::NAME, "mul_add", $a[i], $b[i], Vector::lane(got, i), expected);
         }
+        let (low, peak) = (Vector::min(x, y), Vector::max(x, y));
+        let (down, below) = (Floats::exp_down(Vector::neg(Vector::abs(x))), Floats::exp_below(low, peak));
+        for i in 0..$S::LANES {
+            let expected = Floats::exp(-$a[i].abs());
+            equal($S::NAME, "exp_down", $a[i], $b[i], Vector::lane(down, i), expected);
+            let expected = Floats::exp_sub(Vector::lane(low, i), Vector::lane(peak, i));
+            equal($S::NAME, "exp_below", $a[i], $b[i], Vector::lane(below, i), expected);
+        }
     };
 }
 macro_rules! mask {

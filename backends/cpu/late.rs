@@ -1,0 +1,163 @@
+//! Writes that lag a row behind: the last lane loop of a row runs along with a loop of the next row.
+//!
+//! A softmax reads a row, computes on it in the caches, and writes it. Done one after the other, memory idles while
+//! exponentials are computed, and then the processor waits while a whole row of results goes to memory. So each vector
+//! of the next row's exponentials goes with a vector of results that leave:
+//!
+//! ```text
+//! for each m                                     for each m
+//!   lanes N: v1 = max of x                         lanes N: v1 = max of x
+//!   lanes N: b0 = exp(x - v1), v4 = sum            lanes N: store out[m - 1] = b0 / v4 of m - 1, then
+//!   lanes N: store out = b0 / v4                            b0 = exp(x - v1), v4 = sum
+//!                                                lanes N: store out = b0 / v4, of the last m
+//! ```
+
+use super::steps::{Steps, defined};
+use super::values::{At, LaneLoop};
+use super::{Emitter, names};
+use proc_macro2::TokenStream;
+use quote::quote;
+use std::collections::BTreeSet;
+use tilewright_compiler::ir::{AxisId, ValueId};
+use tilewright_compiler::schedule::{BufferId, Node, Refusal, each_node};
+
+/// The lane loop at the end of a row that runs along with the one before it, of the next row.
+pub struct Late<'n> {
+    /// The lanes of both.
+    axis: AxisId,
+    body: &'n [Node],
+    /// What it reads of its row, computed in its turn.
+    values: Vec<ValueId>,
+    /// Buffers that pass lanes from the earlier loop to the later one, each at the same place: one row is enough.
+    pub passed: BTreeSet<BufferId>,
+}
+
+/// Code beside the body of a lane loop.
+pub struct Beside {
+    pub tokens: TokenStream,
+    /// What it contains.
+    pub info: LaneLoop,
+}
+
+impl Emitter<'_> {
+    /// The last lane loop of `steps`, if it writes past the caches and can run along with the lane loop that ends the
+    /// step before, and that one computes more than it reads.
+    pub fn late<'n>(&self, steps: &[&'n [Node]], own: &BTreeSet<BufferId>, row: &[Node]) -> Option<Late<'n>> {
+        let [.., earlier, last] = steps else { return None };
+        let Node::Loop { axis: before, lanes: true, body: computes, .. } = earlier.last()? else {
+            return None;
+        };
+        let (Node::Loop { axis, lanes: true, reductions, body }, between) = last.split_last()? else {
+            return None;
+        };
+        let streamed = self.streamed();
+        let stores = |node: &Node| matches!(node, Node::Store { tensor, .. } if streamed.contains(tensor));
+        let only_reads = |node: &Node| {
+            matches!(node, Node::Compute { keep: None, .. } | Node::Fetch { .. }) || stores(node)
+        };
+        let is_loop = |node: &Node| matches!(node, Node::Loop { .. });
+        let fits = before == axis
+            && reductions.is_empty()
+            && self.are_heavy(computes)
+            && body.iter().all(only_reads)
+            && body.iter().any(stores)
+            && !between.iter().any(is_loop);
+        if !fits {
+            return None;
+        }
+        let touches = |nodes: &[Node], buffer: BufferId| {
+            let mut count = 0;
+            each_node(nodes, &mut |node| {
+                count += self.touched(node).into_iter().filter(|touched| *touched == buffer).count();
+            });
+            count
+        };
+        let pair = [&earlier[earlier.len() - 1..], &last[last.len() - 1..]];
+        let is_passed = |buffer: &&BufferId| {
+            let of_pair: usize = pair.iter().map(|nodes| touches(nodes, **buffer)).sum();
+            let of_all: usize = steps.iter().map(|nodes| touches(nodes, **buffer)).sum();
+            of_pair == of_all && self.schedule.buffers[buffer.0].axes == [*axis]
+        };
+        let passed = own.iter().filter(is_passed).copied().collect();
+        let used = self.used(body);
+        let values = defined(row).into_iter().filter(|value| used.contains(value)).collect();
+        Some(Late { axis: *axis, body, values, passed })
+    }
+
+    /// The rest of a row from `at` on, the row before's late loop in it.
+    pub fn row_and_late(
+        &self,
+        axis: AxisId,
+        steps: &Steps<'_>,
+        late: &Late<'_>,
+        row: &[Node],
+        at: usize,
+    ) -> Result<TokenStream, Refusal> {
+        let group = names::plain("group");
+        let last = row.len() - 1;
+        let is_loop = |node: &Node| matches!(node, Node::Loop { lanes: true, .. });
+        let along = row[..last].iter().rposition(is_loop).unwrap_or(last);
+        let mut tokens = self.in_row(axis, row, at..along, &quote!(#group))?;
+        let beside = self.beside(axis, steps, late, self.lanes_of(axis, row, last, &quote!((#group + 1))))?;
+        tokens.extend(self.node_in_row(axis, row, along, &quote!(#group), Some(beside))?);
+        tokens.extend(self.in_row(axis, row, along + 1..last, &quote!(#group))?);
+        let kept = late.values.iter().map(|value| {
+            let (late, name) = (names::late(*value), names::value(*value));
+            quote!(#late = #name;)
+        });
+        Ok(quote!(#tokens #(#kept)*))
+    }
+
+    /// A late loop's body, beside the loop of the row after its own.
+    fn beside(
+        &self,
+        axis: AxisId,
+        steps: &Steps<'_>,
+        late: &Late<'_>,
+        info: LaneLoop,
+    ) -> Result<Beside, Refusal> {
+        self.open.borrow_mut().extend([axis, late.axis]);
+        let body = self.nodes(late.body, At::Lanes(late.axis, &info));
+        let depth = self.open.borrow().len();
+        self.open.borrow_mut().truncate(depth - 2);
+        let (body, position) = (body?, names::position(axis));
+        let names = self.late_names(axis, steps, late, &quote!(#position - 1));
+        Ok(Beside { tokens: quote!(if #position > 0 { #names #body }), info })
+    }
+
+    /// What a late loop of row `at` reads, under the names that it has in its turn.
+    fn late_names(&self, axis: AxisId, steps: &Steps<'_>, late: &Late<'_>, at: &TokenStream) -> TokenStream {
+        let position = names::position(axis);
+        let own = self.own_of(steps, &quote!(#position));
+        let values = late.values.iter().map(|value| {
+            let (name, late) = (names::value(*value), names::late(*value));
+            quote!(let #name = #late;)
+        });
+        quote!(let #position = #at; #own #(#values)*)
+    }
+
+    /// Room for what a late loop reads.
+    pub fn late_room(&self, late: &Late<'_>) -> TokenStream {
+        let private = &self.private;
+        let values = late.values.iter().map(|value| {
+            let (late, ty) = (names::late(*value), self.ty(self.elem(*value), At::Scalar));
+            let element = self.element(self.elem(*value));
+            quote!(let mut #late: #ty = #private::cpu::zero::<#private::simd::One, #element>();)
+        });
+        quote!(#(#values)*)
+    }
+
+    /// The late loop of the last row.
+    pub fn last_late(
+        &self,
+        axis: AxisId,
+        steps: &Steps<'_>,
+        late: &Late<'_>,
+        row: &[Node],
+    ) -> Result<TokenStream, Refusal> {
+        let (extent, last) = (self.extent(axis), row.len() - 1);
+        let names = self.late_names(axis, steps, late, &quote!(#extent - 1));
+        let tokens = self.in_row(axis, row, last..row.len(), &quote!(1))?;
+        Ok(quote!(if #extent > 0 { #names #tokens }))
+    }
+}

@@ -1,0 +1,358 @@
+//! Loops over a few rows at once, step by step.
+//!
+//! A row of a softmax is read for its maximum, read again for its exponentials and their sum, then divided. Each step
+//! waits for the last one's reduction, about as long as it takes for a short row. So a few rows take the first step,
+//! then the second: a row's reductions end while others are read.
+//!
+//! ```text
+//! for each m                        for a few m
+//!   lanes N: v1 = max of x            for each of them
+//!   lanes N: v3 = …, v4 = sum           lanes N: v1 = max of x
+//!   lanes N: store out = v3 / v4      for each of them
+//!                                       lanes N: v3 = …, v4 = sum
+//!                                     for each of them …
+//! ```
+
+use super::late::Late;
+use super::values::At;
+use super::{Emitter, names};
+use proc_macro2::TokenStream;
+use quote::quote;
+use std::collections::{BTreeSet, HashSet};
+use std::ops::Range;
+use tilewright_compiler::ir::{AxisId, Index, Op, ParamId, ValueId};
+use tilewright_compiler::schedule::{BufferId, Node, Operand, Reduction, Refusal, each_node, operands};
+
+/// How many rows take steps together, at most.
+pub const MOST_ROWS: usize = 4;
+
+/// A loop over rows whose steps a few rows take together.
+pub struct Steps<'n> {
+    steps: Vec<&'n [Node]>,
+    /// The axes of its lane loops.
+    lanes: BTreeSet<AxisId>,
+    /// Buffers for one row: each of the rows has its own.
+    own: BTreeSet<BufferId>,
+    /// The last lane loop, if it runs along with the next row.
+    pub late: Option<Late<'n>>,
+}
+
+impl<'n> Steps<'n> {
+    /// The steps but for those of a late loop.
+    fn apart(&self) -> &[&'n [Node]] {
+        &self.steps[..self.steps.len() - if self.late.is_some() { 2 } else { 0 }]
+    }
+
+    /// Whether a buffer passes lanes to a late loop only.
+    fn is_passed(&self, buffer: BufferId) -> bool {
+        self.late.as_ref().is_some_and(|late| late.passed.contains(&buffer))
+    }
+}
+
+impl Emitter<'_> {
+    pub fn rows_at_once(
+        &self,
+        axis: AxisId,
+        steps: &Steps<'_>,
+        body: &[Node],
+    ) -> Result<TokenStream, Refusal> {
+        let (private, extent, n_rows) = (&self.private, self.extent(axis), self.n_rows(steps));
+        let [group, first, count] = ["group", "first", "count"].map(names::plain);
+        let all = steps.own.iter().map(|buffer| {
+            let (all, buffer) = (names::of_all_rows(*buffer), names::buffer(*buffer));
+            quote!(let #all = #buffer;)
+        });
+        let mut known = Vec::new();
+        let (mut loops, mut at) = (TokenStream::new(), 0);
+        for step in steps.apart() {
+            let part = at..at + step.len();
+            at = part.end;
+            let tokens = self.in_row(axis, body, part.clone(), &quote!(#group))?;
+            loops.extend(self.each_row(axis, steps, body, part, &tokens, &mut known));
+        }
+        let (begin, end) = match &steps.late {
+            Some(late) => {
+                let tokens = self.row_and_late(axis, steps, late, body, at)?;
+                loops.extend(self.each_row(axis, steps, body, at..body.len(), &tokens, &mut known));
+                (self.late_room(late), self.last_late(axis, steps, late, body)?)
+            }
+            None => Default::default(),
+        };
+        let arrays = known.iter().map(|value| {
+            let (all, ty) = (names::of_rows(*value), self.ty(self.elem(*value), At::Scalar));
+            let element = self.element(self.elem(*value));
+            let zero = quote!(#private::cpu::zero::<#private::simd::One, #element>());
+            quote!(let mut #all: [#ty; #MOST_ROWS] = [#zero; #MOST_ROWS];)
+        });
+        Ok(quote! {
+            let #group = #n_rows;
+            #(#all)*
+            #(#arrays)*
+            #begin
+            let mut #first = 0;
+            while #first < #extent {
+                let #count = ::core::cmp::Ord::min(#group, #extent - #first);
+                #loops
+                #first += #count;
+            }
+            #end
+        })
+    }
+
+    /// A part of each of a few rows. `known`: the values that parts hand to those after them.
+    fn each_row(
+        &self,
+        axis: AxisId,
+        steps: &Steps<'_>,
+        body: &[Node],
+        part: Range<usize>,
+        tokens: &TokenStream,
+        known: &mut Vec<ValueId>,
+    ) -> TokenStream {
+        let position = names::position(axis);
+        let [first, count, row] = ["first", "count", "row"].map(names::plain);
+        let own = self.own_of(steps, &quote!(#position));
+        let (used, used_later) = (self.used(&body[part.clone()]), self.used(&body[part.end..]));
+        let fetched = known.iter().filter(|value| used.contains(value)).map(|value| {
+            let (name, all) = (names::value(*value), names::of_rows(*value));
+            quote!(let #name = #all[#row];)
+        });
+        let fetched: Vec<_> = fetched.collect();
+        let defined = defined(&body[part]).into_iter().filter(|value| used_later.contains(value));
+        let defined: Vec<_> = defined.collect();
+        let kept = defined.iter().map(|value| {
+            let (name, all) = (names::value(*value), names::of_rows(*value));
+            quote!(#all[#row] = #name;)
+        });
+        let tokens = quote! {
+            for #row in 0..#count {
+                let #position = #first + #row;
+                #own
+                #(#fetched)*
+                #tokens
+                #(#kept)*
+            }
+        };
+        known.extend(defined);
+        tokens
+    }
+
+    /// The row `at` of each buffer for one row.
+    pub fn own_of(&self, steps: &Steps<'_>, at: &TokenStream) -> TokenStream {
+        let [group, first] = ["group", "first"].map(names::plain);
+        let apart = steps.own.iter().filter(|buffer| !steps.is_passed(**buffer));
+        let own = apart.map(|buffer| {
+            let (name, all) = (names::buffer(*buffer), names::of_all_rows(*buffer));
+            let rooms = self.schedule.buffers[buffer.0].axes.iter().map(|axis| names::room(*axis));
+            // With the row whose last loop is late there is one more.
+            let row = match steps.late {
+                Some(_) => quote!((#at % (#group + 1))),
+                None => quote!((#at - #first)),
+            };
+            quote!(let #name = #all.add(#row * (1 #(* #rooms)*));)
+        });
+        quote!(#(#own)*)
+    }
+
+    /// How many rows take steps together.
+    fn n_rows(&self, steps: &Steps<'_>) -> TokenStream {
+        let private = &self.private;
+        let rooms = steps.lanes.iter().map(|axis| names::room(*axis));
+        quote!(#private::cpu::rows_at_once(#MOST_ROWS, &[#(#rooms),*]))
+    }
+
+    /// The loops whose rows take steps together, and whether the last one runs along with the next row.
+    pub fn rows_in_steps(&self) -> Vec<(AxisId, bool)> {
+        let mut axes = Vec::new();
+        each_node(&self.schedule.body, &mut |node| {
+            if let Node::Loop { axis, lanes: false, reductions, body } = node
+                && let Some(steps) = self.steps(*axis, reductions, body)
+            {
+                axes.push((*axis, steps.late.is_some()));
+            }
+        });
+        axes
+    }
+
+    /// How many rows there are in a buffer for one row, if a few take steps together.
+    pub fn copies(&self, buffer: BufferId) -> Option<TokenStream> {
+        let mut copies = None;
+        each_node(&self.schedule.body, &mut |node| {
+            if let Node::Loop { axis, lanes: false, reductions, body } = node
+                && let Some(steps) = self.steps(*axis, reductions, body)
+                && steps.own.contains(&buffer)
+            {
+                let (n_rows, late) = (self.n_rows(&steps), usize::from(steps.late.is_some()));
+                copies = Some(quote!((#n_rows + #late)));
+            }
+        });
+        copies
+    }
+
+    /// The steps of a row, if there are several and rows do not depend on one another: a step ends with a lane loop
+    /// that reduces.
+    pub fn steps<'n>(&self, axis: AxisId, reductions: &[Reduction], body: &'n [Node]) -> Option<Steps<'n>> {
+        let (mut steps, mut lanes) = (Vec::new(), BTreeSet::new());
+        let (mut begin, mut n_lane_loops) = (0, 0);
+        for (at, node) in body.iter().enumerate() {
+            match node {
+                Node::Loop { axis, lanes: true, reductions, body: inner } => {
+                    let is_flat = !inner.iter().any(|node| matches!(node, Node::Loop { .. }));
+                    // State in buffers is cleared where it begins, which depends on the loops around.
+                    if !is_flat || reductions.iter().any(|reduction| reduction.state.is_some()) {
+                        return None;
+                    }
+                    lanes.insert(*axis);
+                    n_lane_loops += 1;
+                    if !reductions.is_empty() && at + 1 < body.len() {
+                        steps.push(&body[begin..=at]);
+                        begin = at + 1;
+                    }
+                }
+                Node::Compute { .. }
+                | Node::Keep { .. }
+                | Node::Fetch { .. }
+                | Node::Assign { .. }
+                | Node::Store { .. } => {}
+                Node::Accumulate { .. }
+                | Node::Loop { .. }
+                | Node::Dot(_)
+                | Node::Sequential { .. }
+                | Node::If { .. }
+                | Node::Sum { .. }
+                | Node::Copy { .. }
+                | Node::Break
+                | Node::Continue => return None,
+            }
+        }
+        steps.push(&body[begin..]);
+        let own = self.own_buffers(axis, body)?;
+        let is_worth_it = steps.len() > 1 && n_lane_loops > 1 && reductions.is_empty();
+        (is_worth_it && self.stores_are_apart(&steps)).then(|| {
+            let late = self.late(&steps, &own, body);
+            Steps { steps, lanes, own, late }
+        })
+    }
+
+    /// The buffers that a row fills and that have no place for others; `None` if one outlives the row.
+    fn own_buffers(&self, axis: AxisId, body: &[Node]) -> Option<BTreeSet<BufferId>> {
+        let has_rows = |buffer: BufferId| self.schedule.buffers[buffer.0].axes.contains(&axis);
+        let is_variable = |buffer: BufferId| self.schedule.variables.contains(&Some(buffer));
+        let mut own = BTreeSet::new();
+        let mut is_refused = false;
+        each_node(body, &mut |node| {
+            if let Node::Assign { var, .. } = node {
+                is_refused |= self.schedule.variables[var.at()].is_none_or(|buffer| !has_rows(buffer));
+            }
+            own.extend(self.touched(node).into_iter().filter(|buffer| !has_rows(*buffer)));
+        });
+        let n_touches = |nodes: &[Node]| {
+            let mut count = 0;
+            each_node(nodes, &mut |node| {
+                count += self.touched(node).into_iter().filter(|buffer| own.contains(buffer)).count();
+            });
+            count
+        };
+        is_refused |= n_touches(body) != n_touches(&self.schedule.body);
+        is_refused |= own.iter().any(|buffer| {
+            let is_index = self.schedule.buffers[buffer.0].extreme_of.is_some();
+            is_variable(*buffer) || is_index || self.output(*buffer).is_some()
+        });
+        (!is_refused).then_some(own)
+    }
+
+    /// The buffers that a node itself reads or writes.
+    pub fn touched(&self, node: &Node) -> Vec<BufferId> {
+        let variable = |value: ValueId| {
+            let Op::Read(var) = self.kernel.values[value].op else { return None };
+            self.schedule.variables[var.at()]
+        };
+        match node {
+            Node::Compute { value, keep } => keep.iter().copied().chain(variable(*value)).collect(),
+            Node::Keep { buffer, .. } | Node::Fetch { buffer, .. } | Node::Copy { buffer, .. } => {
+                vec![*buffer]
+            }
+            Node::Accumulate { state, .. } => state.iter().copied().collect(),
+            Node::Assign { var, .. } => self.schedule.variables[var.at()].into_iter().collect(),
+            Node::Loop { reductions, .. } => {
+                reductions.iter().flat_map(|reduction| [reduction.state, reduction.keep]).flatten().collect()
+            }
+            Node::Dot(dot) => {
+                let sides = [&dot.lhs, &dot.rhs].into_iter().filter_map(|side| match side {
+                    Operand::Buffer(buffer) => Some(*buffer),
+                    Operand::Tensor(_) => None,
+                });
+                sides.chain([dot.into]).collect()
+            }
+            Node::Sum { into, .. } => vec![*into],
+            Node::Store { .. } | Node::Sequential { .. } | Node::If { .. } | Node::Break | Node::Continue => {
+                Vec::new()
+            }
+        }
+    }
+
+    /// Whether each tensor that is written is written in one step only, and not read.
+    fn stores_are_apart(&self, steps: &[&[Node]]) -> bool {
+        let mut written: HashSet<ParamId> = HashSet::new();
+        let mut read: HashSet<ParamId> = HashSet::new();
+        let mut are_apart = true;
+        for step in steps {
+            let mut here = HashSet::new();
+            each_node(step, &mut |node| {
+                if let Node::Store { tensor, .. } = node {
+                    here.insert(*tensor);
+                }
+                if let Node::Compute { value, .. } = node
+                    && let Op::Load { tensor, .. } = self.kernel.values[*value].op
+                {
+                    read.insert(tensor);
+                }
+            });
+            are_apart &= here.iter().all(|tensor| !written.contains(tensor));
+            written.extend(here);
+        }
+        are_apart && written.iter().all(|tensor| !read.contains(tensor))
+    }
+
+    /// The values that nodes name.
+    pub fn used(&self, nodes: &[Node]) -> HashSet<ValueId> {
+        let mut used = HashSet::new();
+        let mut add = |value: ValueId| {
+            used.insert(value);
+            used.extend(operands(self.kernel, value));
+        };
+        each_node(nodes, &mut |node| match node {
+            Node::Compute { value, .. }
+            | Node::Keep { value, .. }
+            | Node::Fetch { value, .. }
+            | Node::Accumulate { value, .. }
+            | Node::Assign { value, .. } => add(*value),
+            Node::Store { index, value, .. } => {
+                index.iter().filter_map(Index::value).chain([*value]).for_each(&mut add);
+            }
+            Node::Loop { reductions, .. } => reductions.iter().for_each(|reduction| add(reduction.value)),
+            Node::Dot(_)
+            | Node::Sum { .. }
+            | Node::Copy { .. }
+            | Node::Sequential { .. }
+            | Node::If { .. }
+            | Node::Break
+            | Node::Continue => {}
+        });
+        used
+    }
+}
+
+/// The values that nodes of a row define for those after them.
+pub fn defined(nodes: &[Node]) -> Vec<ValueId> {
+    let mut values = Vec::new();
+    for node in nodes {
+        if let Node::Compute { value, .. } | Node::Fetch { value, .. } = node {
+            values.push(*value);
+        }
+        if let Node::Loop { reductions, .. } = node {
+            values.extend(reductions.iter().map(|reduction| reduction.value));
+        }
+    }
+    values
+}
