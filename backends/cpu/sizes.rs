@@ -143,7 +143,14 @@ impl Emitter<'_> {
             AxisKind::Tile { .. } | AxisKind::Each { .. } | AxisKind::Unroll { .. } => None,
         });
         let known = known.iter().map(|axis| names::block(*axis));
-        let rows = info.kind.dim().map_or_else(|| quote!(0), |dim| names::dim(dim).to_token_stream());
-        quote!(#private::cpu::per_program(#rows, &[#(#whole,)* #(#known,)*], launch.threads()?))
+        let row = quote!(&[#(#whole,)* #(#known,)*]);
+        let is_late = self.rows_in_steps().contains(&(axis, true));
+        match info.kind.dim().filter(|_| is_late) {
+            Some(dim) => {
+                let dim = names::dim(dim);
+                quote!(#private::cpu::per_program_of_late_rows(#dim, #row, launch.threads()?))
+            }
+            None => quote!(#private::cpu::per_program(#row)),
+        }
     }
 }

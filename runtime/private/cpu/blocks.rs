@@ -39,17 +39,28 @@ impl Iterator for Blocks {
     }
 }
 
-/// How many of `rows` make a program that only moves and computes, when a row has the product of `row`: large enough to
-/// hide the cost of starting it, small enough for the second-level cache, and several times as large where every
-/// thread has many. 32 rows of 4096 were measured to be 1.05 times as fast as 8 (softmax), 64 rows of 1024 1.04 times
-/// as fast as 32 (a sum; an EPYC of family 26).
+/// How many rows make a program that only moves and computes, when a row has the product of `row`: large enough to
+/// hide the cost of starting it, small enough for the second-level cache.
 #[must_use]
-pub fn per_program(rows: i32, row: &[i32], threads: usize) -> i32 {
-    const ELEMENTS: std::ops::Range<usize> = 32 << 10..128 << 10;
+pub fn per_program(row: &[i32]) -> i32 {
+    const ELEMENTS: usize = 32 << 10;
+    (ELEMENTS / elements(row)).clamp(1, 1 << 20) as i32
+}
+
+/// Of `rows` whose last loop runs along with the next row: several times as many where every thread has enough, as a
+/// program's last row has nothing to run along with. 32 rows of 4096 were measured to be 1.05 times as fast as 8
+/// (softmax, an EPYC of family 26).
+#[must_use]
+pub fn per_program_of_late_rows(rows: i32, row: &[i32], threads: usize) -> i32 {
     const PROGRAMS: usize = 32;
-    let row = row.iter().fold(1usize, |product, n| product.saturating_mul((*n).max(1) as usize));
+    const TIMES: i32 = 4;
     let even = rows.max(0) as usize / threads.saturating_mul(PROGRAMS).max(1);
-    even.clamp(ELEMENTS.start / row, ELEMENTS.end / row).clamp(1, 1 << 20) as i32
+    let least = per_program(row);
+    i32::try_from(even).unwrap_or(i32::MAX).clamp(least, least.saturating_mul(TIMES))
+}
+
+fn elements(row: &[i32]) -> usize {
+    row.iter().fold(1, |product: usize, n| product.saturating_mul((*n).max(1) as usize))
 }
 
 /// Blocks of matrix products.
@@ -140,6 +151,20 @@ fn even(length: i32, most: i32, few: i32) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_make_programs_of_about_equal_size() {
+        assert_eq!(
+            [&[1][..], &[384], &[4096], &[4096, 2], &[1 << 30]].map(per_program),
+            [32768, 85, 8, 4, 1]
+        );
+        // At most four times as many, and 32 programs for each thread.
+        assert_eq!(
+            [64, 512, 1024, 1 << 20].map(|m| per_program_of_late_rows(m, &[4096], 1)),
+            [8, 16, 32, 32]
+        );
+        assert_eq!([64, 512, 1024, 1 << 20].map(|m| per_program_of_late_rows(m, &[4096], 2)), [8, 8, 16, 32]);
+    }
 
     #[test]
     fn blocks_of_products_are_even_and_of_whole_panels() {

@@ -14,7 +14,10 @@ mod lanes;
 mod places;
 mod reduce;
 
-pub use blocks::{Blocks, blocks, bound, columns, columns_in_turn, depth, few_rows, per_program, rows};
+pub use blocks::{
+    Blocks, blocks, bound, columns, columns_in_turn, depth, few_rows, per_program, per_program_of_late_rows,
+    rows,
+};
 pub use buffers::{Slots, fill, room, rows_at_once};
 pub(crate) use dot::is_packed_or_kept;
 pub use dot::{PackedSide, SharedPacked, Side, dot, pack};
