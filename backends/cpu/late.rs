@@ -19,9 +19,13 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use std::collections::BTreeSet;
 use tilewright_compiler::ir::{AxisId, ValueId};
-use tilewright_compiler::schedule::{BufferId, Node, Refusal, each_node};
+use tilewright_compiler::schedule::{BufferId, Node, Refusal, operation_cost};
+
+/// What an operation costs that takes as long as a vector takes to memory: an exponential.
+const FUNCTION: u32 = 20;
 
 /// The lane loop at the end of a row that runs along with the one before it, of the next row.
+#[derive(Clone)]
 pub struct Late<'n> {
     /// The lanes of both.
     axis: AxisId,
@@ -50,6 +54,10 @@ impl Emitter<'_> {
         let (Node::Loop { axis, lanes: true, reductions, body }, between) = last.split_last()? else {
             return None;
         };
+        let is_function = |node: &Node| {
+            let Node::Compute { value, .. } = node else { return false };
+            operation_cost(&self.kernel.values[*value].op) >= FUNCTION
+        };
         let streamed = self.streamed();
         let stores = |node: &Node| matches!(node, Node::Store { tensor, .. } if streamed.contains(tensor));
         let only_reads = |node: &Node| {
@@ -58,25 +66,18 @@ impl Emitter<'_> {
         let is_loop = |node: &Node| matches!(node, Node::Loop { .. });
         let fits = before == axis
             && reductions.is_empty()
-            && self.are_heavy(computes)
+            && computes.iter().any(is_function)
             && body.iter().all(only_reads)
             && body.iter().any(stores)
             && !between.iter().any(is_loop);
         if !fits {
             return None;
         }
-        let touches = |nodes: &[Node], buffer: BufferId| {
-            let mut count = 0;
-            each_node(nodes, &mut |node| {
-                count += self.touched(node).into_iter().filter(|touched| *touched == buffer).count();
-            });
-            count
-        };
         let pair = [&earlier[earlier.len() - 1..], &last[last.len() - 1..]];
         let is_passed = |buffer: &&BufferId| {
-            let of_pair: usize = pair.iter().map(|nodes| touches(nodes, **buffer)).sum();
-            let of_all: usize = steps.iter().map(|nodes| touches(nodes, **buffer)).sum();
-            of_pair == of_all && self.schedule.buffers[buffer.0].axes == [*axis]
+            let is_it = |touched: BufferId| touched == **buffer;
+            let of_pair: usize = pair.iter().map(|nodes| self.n_touches(nodes, &is_it)).sum();
+            of_pair == self.n_touches(row, &is_it) && self.schedule.buffers[buffer.0].axes == [*axis]
         };
         let passed = own.iter().filter(is_passed).copied().collect();
         let used = self.used(body);
@@ -136,8 +137,8 @@ impl Emitter<'_> {
         quote!(let #position = #at; #own #(#values)*)
     }
 
-    /// Room for what a late loop reads.
-    pub fn late_room(&self, late: &Late<'_>) -> TokenStream {
+    /// Where what a late loop reads is carried.
+    pub fn late_variables(&self, late: &Late<'_>) -> TokenStream {
         let private = &self.private;
         let values = late.values.iter().map(|value| {
             let (late, ty) = (names::late(*value), self.ty(self.elem(*value), At::Scalar));

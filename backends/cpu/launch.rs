@@ -49,6 +49,7 @@ impl Emitter<'_> {
         let (slot_names, extreme_names) = self.slot_names();
         let direct = self.is_direct();
         let streamed = self.streamed().into_iter().map(|id| self.tensor_number(id));
+        let stream = names::plain("stream");
         Ok(quote! {
             #meta
             let mut launch = #private::Launch::new(&META, #config)?;
@@ -59,9 +60,9 @@ impl Emitter<'_> {
             #asserts
             #work
             #gpu
+            let #stream = launch.streams(&[#(#streamed),*]);
             #blocks
             #rooms
-            let stream = launch.streams(&[#(#streamed),*]);
             let direct = #direct;
             let mut slots = <#private::cpu::Slots as ::core::default::Default>::default();
             #slots
@@ -70,7 +71,7 @@ impl Emitter<'_> {
                 slots: [#(#slot_names),*],
                 extremes: [#(#extreme_names),*],
                 packed: [#(#packs),*],
-                stream,
+                stream: #stream,
                 direct,
                 generics: ::core::marker::PhantomData,
                 #(#fields),*

@@ -56,11 +56,13 @@ pub fn schedule_in_words(kernel: &Kernel) -> String {
         Err(refusal) => return refusal.message,
     };
     let emitter = Emitter::new(kernel, &schedule, &syn::parse_quote!(::tilewright));
-    let together = emitter.rows_in_steps().into_iter().map(|(axis, is_late)| {
-        let axis = &schedule.kernel.axes[axis].key;
-        let late = format!("each {axis}: the last lane loop goes with the next one's, past the caches\n");
-        let late = if is_late { late } else { String::new() };
-        format!("each {axis}: up to {MOST_ROWS} short ones take each lane loop together\n{late}")
+    let late = emitter.late_rows();
+    let together = emitter.rows_in_steps().into_iter().map(|axis| {
+        let name = &schedule.kernel.axes[axis].key;
+        let lags =
+            format!("each {name}: the last lane loop goes with the next one's if it goes past the caches\n");
+        let lags = if late.contains(&axis) { lags } else { String::new() };
+        format!("each {name}: up to {MOST_ROWS} short ones take each lane loop together\n{lags}")
     });
     together.fold(schedule.to_string(), |words, line| words + &line)
 }

@@ -16,13 +16,13 @@ impl Emitter<'_> {
         body: &[Node],
     ) -> Result<TokenStream, Refusal> {
         let position = names::position(axis);
-        if let Some(mut steps) = self.steps(axis, reductions, body) {
-            let tokens = self.rows_at_once(axis, &steps, body)?;
-            if steps.late.take().is_none() {
-                return Ok(tokens);
+        if let Some(steps) = self.steps(axis, reductions, body) {
+            let in_turn = self.rows_at_once(axis, &steps.all_in_turn(), body)?;
+            if steps.late.is_none() {
+                return Ok(in_turn);
             }
-            let (in_turn, stream) = (self.rows_at_once(axis, &steps, body)?, names::plain("stream"));
-            return Ok(quote!(if #stream.heavy { #tokens } else { #in_turn }));
+            let (late, stream) = (self.rows_at_once(axis, &steps, body)?, names::plain("stream"));
+            return Ok(quote!(if #stream.heavy { #late } else { #in_turn }));
         }
         let starts: Vec<_> = reductions.iter().map(|r| self.start(r, At::Scalar, 1)).collect();
         let (body, extent) = (self.in_row(axis, body, 0..body.len(), &quote!(1))?, self.extent(axis));

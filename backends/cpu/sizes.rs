@@ -144,11 +144,15 @@ impl Emitter<'_> {
         });
         let known = known.iter().map(|axis| names::block(*axis));
         let row = quote!(&[#(#whole,)* #(#known,)*]);
-        let is_late = self.rows_in_steps().contains(&(axis, true));
+        let is_late = self.late_rows().contains(&axis);
         match info.kind.dim().filter(|_| is_late) {
             Some(dim) => {
-                let dim = names::dim(dim);
-                quote!(#private::cpu::per_program_of_late_rows(#dim, #row, launch.threads()?))
+                let (dim, stream) = (names::dim(dim), names::plain("stream"));
+                quote!(if #stream.heavy {
+                    #private::cpu::per_program_of_late_rows(#dim, #row, launch.threads()?)
+                } else {
+                    #private::cpu::per_program(#row)
+                })
             }
             None => quote!(#private::cpu::per_program(#row)),
         }

@@ -27,6 +27,7 @@ use tilewright_compiler::schedule::{BufferId, Node, Operand, Reduction, Refusal,
 pub const MOST_ROWS: usize = 4;
 
 /// A loop over rows whose steps a few rows take together.
+#[derive(Clone)]
 pub struct Steps<'n> {
     steps: Vec<&'n [Node]>,
     /// The axes of its lane loops.
@@ -38,8 +39,13 @@ pub struct Steps<'n> {
 }
 
 impl<'n> Steps<'n> {
+    /// The same with no late loop.
+    pub fn all_in_turn(&self) -> Steps<'n> {
+        Steps { late: None, ..self.clone() }
+    }
+
     /// The steps but for those of a late loop.
-    fn apart(&self) -> &[&'n [Node]] {
+    fn in_turn(&self) -> &[&'n [Node]] {
         &self.steps[..self.steps.len() - if self.late.is_some() { 2 } else { 0 }]
     }
 
@@ -64,7 +70,7 @@ impl Emitter<'_> {
         });
         let mut known = Vec::new();
         let (mut loops, mut at) = (TokenStream::new(), 0);
-        for step in steps.apart() {
+        for step in steps.in_turn() {
             let part = at..at + step.len();
             at = part.end;
             let tokens = self.in_row(axis, body, part.clone(), &quote!(#group))?;
@@ -74,7 +80,7 @@ impl Emitter<'_> {
             Some(late) => {
                 let tokens = self.row_and_late(axis, steps, late, body, at)?;
                 loops.extend(self.each_row(axis, steps, body, at..body.len(), &tokens, &mut known));
-                (self.late_room(late), self.last_late(axis, steps, late, body)?)
+                (self.late_variables(late), self.last_late(axis, steps, late, body)?)
             }
             None => Default::default(),
         };
@@ -140,8 +146,8 @@ impl Emitter<'_> {
     /// The row `at` of each buffer for one row.
     pub fn own_of(&self, steps: &Steps<'_>, at: &TokenStream) -> TokenStream {
         let [group, first] = ["group", "first"].map(names::plain);
-        let apart = steps.own.iter().filter(|buffer| !steps.is_passed(**buffer));
-        let own = apart.map(|buffer| {
+        let many = steps.own.iter().filter(|buffer| !steps.is_passed(**buffer));
+        let own = many.map(|buffer| {
             let (name, all) = (names::buffer(*buffer), names::of_all_rows(*buffer));
             let rooms = self.schedule.buffers[buffer.0].axes.iter().map(|axis| names::room(*axis));
             // With the row whose last loop is late there is one more.
@@ -161,32 +167,31 @@ impl Emitter<'_> {
         quote!(#private::cpu::rows_at_once(#MOST_ROWS, &[#(#rooms),*]))
     }
 
-    /// The loops whose rows take steps together, and whether the last one runs along with the next row.
-    pub fn rows_in_steps(&self) -> Vec<(AxisId, bool)> {
-        let mut axes = Vec::new();
+    /// The loops whose rows take steps together.
+    pub fn rows_in_steps(&self) -> Vec<AxisId> {
+        self.row_loops().into_iter().map(|(axis, _)| axis).collect()
+    }
+
+    /// Those whose last lane loop may run along with the next row.
+    pub fn late_rows(&self) -> Vec<AxisId> {
+        self.row_loops().into_iter().filter(|(_, steps)| steps.late.is_some()).map(|(axis, _)| axis).collect()
+    }
+
+    fn row_loops(&self) -> Vec<(AxisId, Steps<'_>)> {
+        let mut loops = Vec::new();
         each_node(&self.schedule.body, &mut |node| {
-            if let Node::Loop { axis, lanes: false, reductions, body } = node
-                && let Some(steps) = self.steps(*axis, reductions, body)
-            {
-                axes.push((*axis, steps.late.is_some()));
+            if let Node::Loop { axis, lanes: false, reductions, body } = node {
+                loops.extend(self.steps(*axis, reductions, body).map(|steps| (*axis, steps)));
             }
         });
-        axes
+        loops
     }
 
     /// How many rows there are in a buffer for one row, if a few take steps together.
     pub fn copies(&self, buffer: BufferId) -> Option<TokenStream> {
-        let mut copies = None;
-        each_node(&self.schedule.body, &mut |node| {
-            if let Node::Loop { axis, lanes: false, reductions, body } = node
-                && let Some(steps) = self.steps(*axis, reductions, body)
-                && steps.own.contains(&buffer)
-            {
-                let (n_rows, late) = (self.n_rows(&steps), usize::from(steps.late.is_some()));
-                copies = Some(quote!((#n_rows + #late)));
-            }
-        });
-        copies
+        let (_, steps) = self.row_loops().into_iter().find(|(_, steps)| steps.own.contains(&buffer))?;
+        let (n_rows, late) = (self.n_rows(&steps), usize::from(steps.late.is_some()));
+        Some(quote!((#n_rows + #late)))
     }
 
     /// The steps of a row, if there are several and rows do not depend on one another: a step ends with a lane loop
@@ -246,13 +251,7 @@ impl Emitter<'_> {
             }
             own.extend(self.touched(node).into_iter().filter(|buffer| !has_rows(*buffer)));
         });
-        let n_touches = |nodes: &[Node]| {
-            let mut count = 0;
-            each_node(nodes, &mut |node| {
-                count += self.touched(node).into_iter().filter(|buffer| own.contains(buffer)).count();
-            });
-            count
-        };
+        let n_touches = |nodes: &[Node]| self.n_touches(nodes, &|buffer| own.contains(&buffer));
         is_refused |= n_touches(body) != n_touches(&self.schedule.body);
         is_refused |= own.iter().any(|buffer| {
             let is_index = self.schedule.buffers[buffer.0].extreme_of.is_some();
@@ -261,8 +260,17 @@ impl Emitter<'_> {
         (!is_refused).then_some(own)
     }
 
+    /// How often nodes read or write some buffers.
+    pub fn n_touches(&self, nodes: &[Node], which: &dyn Fn(BufferId) -> bool) -> usize {
+        let mut count = 0;
+        each_node(nodes, &mut |node| {
+            count += self.touched(node).into_iter().filter(|buffer| which(*buffer)).count();
+        });
+        count
+    }
+
     /// The buffers that a node itself reads or writes.
-    pub fn touched(&self, node: &Node) -> Vec<BufferId> {
+    fn touched(&self, node: &Node) -> Vec<BufferId> {
         let variable = |value: ValueId| {
             let Op::Read(var) = self.kernel.values[value].op else { return None };
             self.schedule.variables[var.at()]

@@ -56,7 +56,8 @@ impl fmt::Display for ConfigError {
                 write!(f, "{kernel}: there is no config key `{key}`; use one of {}", known.join(", "))
             }
             ConfigError::Value { key, value } => {
-                write!(f, "config key `{key}` is {value}; give it 1 or more")
+                let least = if ["stream", "tf32"].contains(&&**key) { "0 or 1" } else { "1 or more" };
+                write!(f, "config key `{key}` is {value}; give it {least}")
             }
             ConfigError::Syntax { text } => {
                 write!(f, "`{text}` is not key=value with an integer value; write for example m=64")

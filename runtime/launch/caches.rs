@@ -10,7 +10,7 @@ const MOST: usize = 32 << 20;
 /// Outputs that are shorter stay in the caches, however small these are.
 const LEAST: usize = 4 << 20;
 
-/// Which loops store past the caches.
+/// Which loops store past the caches: if those that call functions do, all do.
 #[derive(Clone, Copy, Debug)]
 pub struct Streams {
     /// Those that compute little.
@@ -22,10 +22,8 @@ pub struct Streams {
 }
 
 impl Streams {
-    /// As `wanted`, or else for large outputs.
-    pub(super) fn new(wanted: Option<bool>, is_large: bool) -> Streams {
-        let by_size = Streams { light: is_large, heavy: is_large && is_amd() };
-        wanted.map_or(by_size, |all| Streams { light: all, heavy: all })
+    pub(super) fn new(is_large: bool) -> Streams {
+        Streams { light: is_large, heavy: is_large && is_amd() }
     }
 }
 

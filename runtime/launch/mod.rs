@@ -359,10 +359,13 @@ impl<'a> Launch<'a> {
         Ok(())
     }
 
-    /// Which loops store outputs, of which a kernel reads no element, past the caches: those that are so large that
-    /// they leave these before anyone can read them.
+    /// Which loops store outputs, of which a kernel reads no element, past the caches: as the config says, or else
+    /// those that are so large that they leave these before anyone can read them.
     #[must_use]
     pub fn streams(&self, parameters: &[usize]) -> Streams {
+        if let Some(all) = self.config.streams() {
+            return Streams { light: all, heavy: all };
+        }
         let is_large = |argument: &&Argument<'_>| {
             let Span { size, shape, rank, .. } = &argument.span;
             shape[..*rank].iter().fold(*size, |bytes, length| bytes.saturating_mul(*length))
@@ -370,8 +373,7 @@ impl<'a> Launch<'a> {
         };
         let mut outputs = self.tensors.iter().filter(|argument| parameters.contains(&argument.parameter));
         // What is also an input is in the caches already.
-        let is_large = self.is_alone(parameters) && outputs.any(|argument| is_large(&argument));
-        Streams::new(self.config.streams(), is_large)
+        Streams::new(outputs.any(|argument| is_large(&argument)) && self.is_alone(parameters))
     }
 
     /// Whether no other argument is in the same memory as these.

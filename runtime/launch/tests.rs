@@ -355,6 +355,21 @@ fn grids_count_their_last_axis_fastest_and_clip_at_the_end() {
 }
 
 #[test]
+fn a_config_says_whether_outputs_go_past_the_caches() -> Result<(), Error> {
+    let (x, mut out) = (Tensor::<i32>::zeros((2, 2)), Tensor::<i32>::zeros((2, 2)));
+    for (config, wanted) in
+        [(Config::new(), false), (Config::new().stream(false), false), (Config::new().stream(true), true)]
+    {
+        let mut launch = Launch::new(&INCREMENT, &config)?;
+        launch.read(0, &x)?;
+        launch.write(1, &mut out)?;
+        let Streams { light, heavy } = launch.streams(&[1]);
+        assert_eq!([light, heavy], [wanted; 2], "{config}");
+    }
+    Ok(())
+}
+
+#[test]
 fn little_work_stays_on_the_calling_thread() -> Result<(), Error> {
     let config = Config::new();
     let mut launch = Launch::new(&INCREMENT, &config)?;

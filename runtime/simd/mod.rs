@@ -283,13 +283,13 @@ pub trait Floats: Vector {
     fn exp(self) -> Self;
     /// `exp(self - peak)`, and 0 where `peak` is −∞.
     fn exp_sub(self, peak: Self) -> Self;
-    /// [`Floats::exp`] of lanes that are `<= 0` or NaN.
+    /// [`Floats::exp`] of lanes that are `<= 0` or NaN; of others, any number.
     #[inline(always)]
     #[must_use]
     fn exp_down(self) -> Self {
         self.exp()
     }
-    /// [`Floats::exp_sub`] of lanes that are `<= peak`, or of which one is NaN.
+    /// [`Floats::exp_sub`] of lanes that are `<= peak`, or of which the peak is NaN; of others, any number.
     #[inline(always)]
     #[must_use]
     fn exp_below(self, peak: Self) -> Self {

@@ -121,15 +121,50 @@ fn normalisations_of_rows() {
     of!(bf16 64);
 }
 
-/// What the first loop keeps is read by the last one; the total is stored between the two.
+/// What the first loop keeps is read by the last one, which also reads its row again and a row of gains; the total is
+/// stored, and its reciprocal computed, between the two.
 #[kernel]
-fn gated_softmax<M, N>(x: &Tensor<f32, (M, N)>, out: &mut Tensor<f32, (M, N)>, total: &mut Tensor<f32, M>) {
+fn gated_softmax<M, N>(
+    x: &Tensor<f32, (M, N)>,
+    gain: &Tensor<f32, N>,
+    out: &mut Tensor<f32, (M, N)>,
+    gates: &mut Tensor<f32, (M, N)>,
+    total: &mut Tensor<f32, M>,
+) {
     for m in tile(M) {
-        let gate = tanh(x[(m, ..)]);
+        let row = x[(m, ..)];
+        let gate = tanh(row);
         let e = exp(gate - gate.max(N));
         let sum = e.sum(N);
         total[m] = sum;
-        out[(m, ..)] = gate * e / sum;
+        let part = 1.0 / sum;
+        gates[(m, ..)] = gate * part;
+        out[(m, ..)] = gate * e * part + row * gain[..];
+    }
+}
+
+/// Rows of each matrix of a batch.
+#[kernel]
+fn batched_softmax<B, M, N>(x: &Tensor<f32, (B, M, N)>, out: &mut Tensor<f32, (B, M, N)>) {
+    for (b, m) in (each(B), tile(M)) {
+        let row = x[(b, m, ..)];
+        let e = exp(row - row.max(N));
+        out[(b, m, ..)] = e / e.sum(N);
+    }
+}
+
+/// The last loop reads elsewhere, and may read outside.
+#[kernel]
+fn picked_softmax<M, N, V>(
+    x: &Tensor<f32, (M, N)>,
+    table: &Tensor<f32, V>,
+    picks: &Tensor<i32, (M, N)>,
+    out: &mut Tensor<f32, (M, N)>,
+) {
+    for m in tile(M) {
+        let row = x[(m, ..)];
+        let e = exp(row - row.max(N));
+        out[(m, ..)] = e / e.sum(N) + table[picks[(m, ..)]];
     }
 }
 
@@ -137,16 +172,53 @@ fn gated_softmax<M, N>(x: &Tensor<f32, (M, N)>, out: &mut Tensor<f32, (M, N)>, t
 /// without a last vector that is not whole; also where a program has one row.
 #[test]
 fn rows_that_are_written_late() {
-    for (m, n) in [(0, 5), (1, 1), (1, 700), (3, 64), (9, 17), (10, 100), (11, 700), (4, 2049)] {
+    let is_late = |schedule: &str| schedule.contains("the last lane loop goes with the next one's");
+    let schedules = [
+        softmax::schedule(),
+        gated_softmax::schedule(),
+        batched_softmax::schedule(),
+        picked_softmax::schedule(),
+    ];
+    assert!(schedules.into_iter().all(is_late));
+    for (m, n) in [(0, 5), (3, 0), (1, 1), (1, 700), (3, 64), (9, 17), (10, 100), (11, 700), (4, 2049)] {
         for layout in [Layout::Dense, Layout::Transposed] {
             let context = format!("{m}×{n} {layout:?}");
             let x = tame::<f32>(m as u64, &[m, n], layout);
+            let gain = tame::<f32>(1, &[n], Layout::Strided);
             let (out, total) = (Tensor::<f32>::zeros((m, n)), Tensor::<f32>::zeros(m));
+            let gates = Tensor::<f32>::zeros((n, m)).transpose(0, 1).unwrap();
+            let within = [Within::Sum(64, 1.0), Within::Sum(64, 1.0), Within::Sum(n, 4.0)];
             check!(softmax::<f32>(&x) -> out; [Within::Sum(64, 1.0)]; "stream=1", "stream=1,m=1", "stream=1,m=7", "stream=0"; context);
-            let within = [Within::Sum(64, 1.0), Within::Sum(n, 4.0)];
-            check!(gated_softmax(&x) -> out, total; within; "stream=1", "stream=1,m=1", "stream=1,m=7", "stream=0"; context);
+            check!(gated_softmax(&x, &gain) -> out, gates, total; within; "stream=1", "stream=1,m=1", "stream=1,m=7"; context);
+            let picks = Tensor::<i32>::from_fn((m, n), |at| (at[0] + at[1]) as i32 % 5);
+            let table = tame::<f32>(3, &[5], Layout::Dense);
+            check!(picked_softmax(&x, &table, &picks) -> out; [Within::Sum(64, 8.0)]; "stream=1", "stream=1,m=3"; context);
         }
     }
+    let x = tame::<f32>(1, &[3, 5, 33], Layout::Narrowed);
+    let out = Tensor::<f32>::zeros((3, 5, 33));
+    check!(batched_softmax(&x) -> out; [Within::Sum(64, 1.0)]; "stream=1", "stream=1,m=2"; "in a batch");
+}
+
+/// What is around an output stays, and an output may be the input.
+#[test]
+fn late_writes_stay_in_their_place() {
+    let config = Config::new().stream(true);
+    let (x, whole) = (tame::<f32>(5, &[9, 100], Layout::Dense), Tensor::<f32>::from_fn((11, 130), |_| 7.0));
+    let mut wanted = Tensor::zeros((9, 100));
+    softmax::reference(&x, &mut wanted).unwrap();
+    let mut part = whole.narrow(0, 1, 9).unwrap().narrow(1, 16, 100).unwrap();
+    softmax::with(&config, &x, &mut part).unwrap();
+    crate::check::compare(&part, &wanted, "out", Within::Sum(64, 1.0), "a part");
+    part.copy_from(&Tensor::from_fn((9, 100), |_| 7.0)).unwrap();
+    assert!(whole.to_vec().iter().all(|x| *x == 7.0));
+    let mut same = x.clone();
+    softmax::with(&config, &x, &mut same).unwrap();
+    crate::check::compare(&same, &wanted, "out", Within::Sum(64, 1.0), "in place");
+    let picks = Tensor::<i32>::from_fn((9, 100), |at| if at == [4, 99] { 5 } else { 0 });
+    let table = Tensor::<f32>::zeros(5);
+    let error = picked_softmax::with(&config, &x, &table, &picks, &mut part).unwrap_err();
+    assert!(error.to_string().contains("table"), "{error}");
 }
 
 #[test]

@@ -223,7 +223,10 @@ impl<'a> Lowering<'a> {
     fn unique_key(&mut self, name: &str) -> String {
         let numbered = (2..).map(|n| format!("{name}{n}"));
         let mut names = std::iter::once(name.to_string()).chain(numbered);
-        let key = names.find(|key| !self.keys.contains(key)).unwrap_or_else(|| name.to_string());
+        // Keys that a config has for every kernel.
+        let is_taken =
+            |key: &String| ["threads", "stream", "tf32"].contains(&key.as_str()) || self.keys.contains(key);
+        let key = names.find(|key| !is_taken(key)).unwrap_or_else(|| name.to_string());
         self.keys.insert(key.clone());
         key
     }

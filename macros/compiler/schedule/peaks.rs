@@ -5,24 +5,24 @@ use crate::ir::{BinaryOp, Kernel, Op, ReduceOp, ValueId};
 /// Whether `value <= bound` wherever both are, unless `bound` is NaN. Floats only.
 #[must_use]
 pub fn is_at_most(kernel: &Kernel, value: ValueId, bound: ValueId) -> bool {
-    let (value, bound) = (unspread(kernel, value), unspread(kernel, bound));
-    if value == bound {
+    let (source, bound) = (unspread(kernel, value), unspread(kernel, bound));
+    if source == bound {
         return true;
     }
     let op = |value: ValueId| &kernel.values[value].op;
     let elem = |value: ValueId| kernel.values[value].ty.elem;
-    // A maximum is NaN if anything is.
-    if let Op::Reduce(ReduceOp::Max, of, _) = op(bound) {
-        return is_at_most(kernel, value, *of);
+    // A maximum is NaN if anything is, and -inf of nothing: so it must be over elements that the value has.
+    if let Op::Reduce(ReduceOp::Max, of, axis) = op(bound) {
+        return kernel.values[value].ty.axes.contains(*axis) && is_at_most(kernel, value, *of);
     }
     if let Op::Binary(BinaryOp::Max, one, other) = op(bound) {
         return is_at_most(kernel, value, *one) || is_at_most(kernel, value, *other);
     }
     // Rounding keeps the order.
-    if let (Op::Cast(value_of), Op::Cast(bound_of)) = (op(value), op(bound)) {
+    if let (Op::Cast(value_of), Op::Cast(bound_of)) = (op(source), op(bound)) {
         let is_float = |value: ValueId| elem(value).is_float(&kernel.elements);
-        let is_rounding = is_float(*value_of) && is_float(value);
-        let is_same = elem(*value_of) == elem(*bound_of) && elem(value) == elem(bound);
+        let is_rounding = is_float(*value_of) && is_float(source);
+        let is_same = elem(*value_of) == elem(*bound_of) && elem(source) == elem(bound);
         return is_rounding && is_same && is_at_most(kernel, *value_of, *bound_of);
     }
     false
@@ -43,12 +43,14 @@ mod tests {
     use crate::ir::{BinaryOp, Op};
     use crate::parse::{Helpers, parse_kernel};
 
-    /// Whether the exponential in a kernel over `x` and `y` is of what is not above 0.
+    /// Whether the exponential in a kernel over `x`, `y` and a column `u` is of what is not above 0.
     fn is_down(exponential: &str) -> bool {
         let source = format!(
-            "fn k<T: Float, M, N>(x: &Tensor<f32, (M, N)>, y: &Tensor<T, (M, N)>, out: &mut Tensor<f32, (M, N)>) {{
+            "fn k<T: Float, M, N>(x: &Tensor<f32, (M, N)>, y: &Tensor<T, (M, N)>, u: &Tensor<f32, M>,
+                                  out: &mut Tensor<f32, (M, N)>) {{
                 for m in tile(M) {{
-                    let (x, y) = (x[(m, ..)], y[(m, ..)]);
+                    let (x, y, u) = (x[(m, ..)], y[(m, ..)], u[m]);
+                    let mut peak = x.max(N);
                     out[(m, ..)] = {exponential};
                 }}
             }}"
@@ -89,6 +91,9 @@ mod tests {
             "exp(x * 2.0 - x.max(N))",
             "exp_sub(x, min(x, x * 2.0))",
             "exp_sub(x, y.max(N).cast::<f32>())",
+            // No element makes the maximum -inf.
+            "x * 0.0 + exp_sub(u, max(u, x).max(N))",
+            "exp(x - peak)",
         ];
         for exponential in other {
             assert!(!is_down(exponential), "{exponential}");

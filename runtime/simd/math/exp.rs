@@ -102,7 +102,7 @@ pub fn exp_sub<S: Simd>(x: S::F32, peak: S::F32) -> S::F32 {
     S::F32::select(none, all::<S>(0.0), exp::<S>(x.sub(peak)))
 }
 
-/// `exp_sub` for `x <= peak`, or where one is NaN: the same number.
+/// `exp_sub` for `x <= peak`, or where `peak` is NaN: the same number.
 #[inline(always)]
 pub fn exp_below<S: Simd>(x: S::F32, peak: S::F32) -> S::F32 {
     // x is −∞ too, where the peak is.
