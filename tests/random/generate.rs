@@ -80,11 +80,16 @@ fn kernel(random: &mut Random, at: u32) -> String {
     }
 }
 
+/// The last loop over a row stores only, after one that calls a function.
 fn whole_rows(random: &mut Random) -> String {
     let mut pool = Pool::new(Walk { row: "m", lane: ("..", "N") });
     let body = pool.statements(random, 10);
-    let (full, row) = (pool.real(random, Shape::Full), pool.reduced(random));
-    format!("for m in tile(M) {{\n{body}out[(m, ..)] = {full};\nrow[m] = {row};\n}}\n")
+    let (wave, full, row) =
+        (pool.real(random, Shape::Full), pool.real(random, Shape::Full), pool.reduced(random));
+    format!(
+        "for m in tile(M) {{\n{body}let wave = sin({wave});\nlet height = wave.sum(N);\nrow[m] = {row} + height;\n\
+         out[(m, ..)] = {full} + wave / (abs(height) + 1.0);\n}}\n"
+    )
 }
 
 fn single_rows(random: &mut Random) -> String {
