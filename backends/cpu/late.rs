@@ -12,6 +12,7 @@
 //!                                                lanes N: store out = b0 / v4, of the last m
 //! ```
 
+use super::rows::Rows;
 use super::steps::{Steps, defined};
 use super::values::{At, LaneLoop};
 use super::{Emitter, names};
@@ -39,14 +40,19 @@ pub struct Late<'n> {
 /// Code beside the body of a lane loop.
 pub struct Beside {
     pub tokens: TokenStream,
-    /// What it contains.
-    pub info: LaneLoop,
+    /// What must hold for its lanes to be contiguous.
+    pub contiguous: Vec<TokenStream>,
 }
 
 impl Emitter<'_> {
     /// The last lane loop of `steps`, if it writes past the caches and can run along with the lane loop that ends the
     /// step before, and that one computes more than it reads.
-    pub fn late<'n>(&self, steps: &[&'n [Node]], own: &BTreeSet<BufferId>, row: &[Node]) -> Option<Late<'n>> {
+    pub fn late<'n>(
+        &self,
+        rows: Rows<'n>,
+        steps: &[&'n [Node]],
+        own: &BTreeSet<BufferId>,
+    ) -> Option<Late<'n>> {
         let [.., earlier, last] = steps else { return None };
         let Node::Loop { axis: before, lanes: true, body: computes, .. } = earlier.last()? else {
             return None;
@@ -77,31 +83,29 @@ impl Emitter<'_> {
         let is_passed = |buffer: &&BufferId| {
             let is_it = |touched: BufferId| touched == **buffer;
             let of_pair: usize = pair.iter().map(|nodes| self.n_touches(nodes, &is_it)).sum();
-            of_pair == self.n_touches(row, &is_it) && self.schedule.buffers[buffer.0].axes == [*axis]
+            of_pair == self.n_touches(rows.body, &is_it) && self.schedule.buffers[buffer.0].axes == [*axis]
         };
         let passed = own.iter().filter(is_passed).copied().collect();
         let used = self.used(body);
-        let values = defined(row).into_iter().filter(|value| used.contains(value)).collect();
+        let values = defined(rows.body).into_iter().filter(|value| used.contains(value)).collect();
         Some(Late { axis: *axis, body, values, passed })
     }
 
     /// The rest of a row from `at` on, the row before's late loop in it.
     pub fn row_and_late(
         &self,
-        axis: AxisId,
         steps: &Steps<'_>,
         late: &Late<'_>,
-        row: &[Node],
         at: usize,
     ) -> Result<TokenStream, Refusal> {
-        let group = names::plain("group");
-        let last = row.len() - 1;
+        let (rows, group) = (steps.rows, names::plain("group"));
+        let last = rows.body.len() - 1;
         let is_loop = |node: &Node| matches!(node, Node::Loop { lanes: true, .. });
-        let along = row[..last].iter().rposition(is_loop).unwrap_or(last);
-        let mut tokens = self.in_row(axis, row, at..along, &quote!(#group))?;
-        let beside = self.beside(axis, steps, late, self.lanes_of(axis, row, last, &quote!((#group + 1))))?;
-        tokens.extend(self.node_in_row(axis, row, along, &quote!(#group), Some(beside))?);
-        tokens.extend(self.in_row(axis, row, along + 1..last, &quote!(#group))?);
+        let along = rows.body[..last].iter().rposition(is_loop).unwrap_or(last);
+        let mut tokens = self.in_row(rows, at..along, &quote!(#group))?;
+        let beside = self.beside(steps, late, self.lanes_of(rows, last, &quote!((#group + 1))))?;
+        tokens.extend(self.node_in_row(rows, along, &quote!(#group), Some(beside))?);
+        tokens.extend(self.in_row(rows, along + 1..last, &quote!(#group))?);
         let kept = late.values.iter().map(|value| {
             let (late, name) = (names::late(*value), names::value(*value));
             quote!(#late = #name;)
@@ -110,25 +114,22 @@ impl Emitter<'_> {
     }
 
     /// A late loop's body, beside the loop of the row after its own.
-    fn beside(
-        &self,
-        axis: AxisId,
-        steps: &Steps<'_>,
-        late: &Late<'_>,
-        info: LaneLoop,
-    ) -> Result<Beside, Refusal> {
-        self.open.borrow_mut().extend([axis, late.axis]);
+    fn beside(&self, steps: &Steps<'_>, late: &Late<'_>, info: LaneLoop) -> Result<Beside, Refusal> {
+        self.open.borrow_mut().extend([steps.rows.axis, late.axis]);
         let body = self.nodes(late.body, At::Lanes(late.axis, &info));
         let depth = self.open.borrow().len();
         self.open.borrow_mut().truncate(depth - 2);
-        let (body, position) = (body?, names::position(axis));
-        let names = self.late_names(axis, steps, late, &quote!(#position - 1));
-        Ok(Beside { tokens: quote!(if #position > 0 { #names #body }), info })
+        let (body, position) = (body?, names::position(steps.rows.axis));
+        let names = self.late_names(steps, late, &quote!(#position - 1));
+        Ok(Beside {
+            tokens: quote!(if #position > 0 { #names #body }),
+            contiguous: info.contiguous.into_inner(),
+        })
     }
 
     /// What a late loop of row `at` reads, under the names that it has in its turn.
-    fn late_names(&self, axis: AxisId, steps: &Steps<'_>, late: &Late<'_>, at: &TokenStream) -> TokenStream {
-        let position = names::position(axis);
+    fn late_names(&self, steps: &Steps<'_>, late: &Late<'_>, at: &TokenStream) -> TokenStream {
+        let position = names::position(steps.rows.axis);
         let own = self.own_of(steps, &quote!(#position));
         let values = late.values.iter().map(|value| {
             let (name, late) = (names::value(*value), names::late(*value));
@@ -149,16 +150,10 @@ impl Emitter<'_> {
     }
 
     /// The late loop of the last row.
-    pub fn last_late(
-        &self,
-        axis: AxisId,
-        steps: &Steps<'_>,
-        late: &Late<'_>,
-        row: &[Node],
-    ) -> Result<TokenStream, Refusal> {
-        let (extent, last) = (self.extent(axis), row.len() - 1);
-        let names = self.late_names(axis, steps, late, &quote!(#extent - 1));
-        let tokens = self.in_row(axis, row, last..row.len(), &quote!(1))?;
+    pub fn last_late(&self, steps: &Steps<'_>, late: &Late<'_>) -> Result<TokenStream, Refusal> {
+        let (extent, n_nodes) = (self.extent(steps.rows.axis), steps.rows.body.len());
+        let names = self.late_names(steps, late, &quote!(#extent - 1));
+        let tokens = self.in_row(steps.rows, n_nodes - 1..n_nodes, &quote!(1))?;
         Ok(quote!(if #extent > 0 { #names #tokens }))
     }
 }

@@ -1,6 +1,5 @@
 //! The nodes of a schedule, and the function around them.
 
-use super::late::Beside;
 use super::reduce::UNROLL;
 use super::values::{At, LaneLoop};
 use super::{Emitter, names};
@@ -132,7 +131,7 @@ impl Emitter<'_> {
             }
             Node::Store { tensor, index, value } => self.store(*tensor, index, *value, at),
             Node::Loop { axis, lanes: true, reductions, body } => {
-                self.lane_loop(*axis, reductions, body, LaneLoop::default(), None)?
+                self.lane_loop(*axis, reductions, body, LaneLoop::default())?
             }
             Node::Loop { axis, lanes: false, reductions, body } => self.row_loop(*axis, reductions, body)?,
             Node::Dot(dot) => self.dot(dot)?,
@@ -175,7 +174,6 @@ impl Emitter<'_> {
         reductions: &[Reduction],
         body: &[Node],
         info: LaneLoop,
-        beside: Option<Beside>,
     ) -> Result<TokenStream, Refusal> {
         let private = &self.private;
         let info = LaneLoop { is_heavy: self.are_heavy(body), ..info };
@@ -190,9 +188,9 @@ impl Emitter<'_> {
         let starts = reductions.iter().map(|r| self.start(r, at, slots));
         let finishes = reductions.iter().map(|r| self.finish(r, at, slots));
         let mut contiguous = info.contiguous.borrow().clone();
-        let beside = beside.map(|beside| {
-            contiguous.extend(beside.info.contiguous.take());
-            beside.tokens
+        let beside = info.beside.as_ref().map(|beside| {
+            contiguous.extend(beside.contiguous.iter().cloned());
+            &beside.tokens
         });
         let (position, extent) = (names::position(axis), self.extent(axis));
         let [n, slot, unit] = ["n", "slot", "unit"].map(names::plain);

@@ -8,6 +8,13 @@ use quote::quote;
 use tilewright_compiler::ir::{AxisId, Index, Op, ParamId};
 use tilewright_compiler::schedule::{Node, Reduction, Refusal, each_node};
 
+/// A loop over rows: its axis, and what is done for each row.
+#[derive(Clone, Copy)]
+pub struct Rows<'n> {
+    pub axis: AxisId,
+    pub body: &'n [Node],
+}
+
 impl Emitter<'_> {
     pub fn row_loop(
         &self,
@@ -15,18 +22,19 @@ impl Emitter<'_> {
         reductions: &[Reduction],
         body: &[Node],
     ) -> Result<TokenStream, Refusal> {
-        let position = names::position(axis);
-        if let Some(steps) = self.steps(axis, reductions, body) {
-            let in_turn = self.rows_at_once(axis, &steps.all_in_turn(), body)?;
+        let rows = Rows { axis, body };
+        if let Some(steps) = self.steps(rows, reductions) {
+            let in_turn = self.rows_at_once(&steps.all_in_turn())?;
             if steps.late.is_none() {
                 return Ok(in_turn);
             }
-            let (late, stream) = (self.rows_at_once(axis, &steps, body)?, names::plain("stream"));
+            let (late, stream) = (self.rows_at_once(&steps)?, names::plain("stream"));
             return Ok(quote!(if #stream.heavy { #late } else { #in_turn }));
         }
         let starts: Vec<_> = reductions.iter().map(|r| self.start(r, At::Scalar, 1)).collect();
-        let (body, extent) = (self.in_row(axis, body, 0..body.len(), &quote!(1))?, self.extent(axis));
+        let (body, extent) = (self.in_row(rows, 0..body.len(), &quote!(1))?, self.extent(axis));
         let finishes = reductions.iter().map(|r| self.finish(r, At::Scalar, 1));
+        let position = names::position(axis);
         Ok(quote! {
             #(#starts)*
             for #position in 0..#extent { #body }
@@ -37,42 +45,42 @@ impl Emitter<'_> {
     /// Some nodes of a row. `ahead`: how many rows further is the one that is not read yet.
     pub fn in_row(
         &self,
-        axis: AxisId,
-        row: &[Node],
+        rows: Rows<'_>,
         part: std::ops::Range<usize>,
         ahead: &TokenStream,
     ) -> Result<TokenStream, Refusal> {
-        part.map(|at| self.node_in_row(axis, row, at, ahead, None)).collect()
+        part.map(|at| self.node_in_row(rows, at, ahead, None)).collect()
     }
 
     /// One of them; a lane loop with what goes beside its body.
     pub fn node_in_row(
         &self,
-        axis: AxisId,
-        row: &[Node],
+        rows: Rows<'_>,
         at: usize,
         ahead: &TokenStream,
         beside: Option<Beside>,
     ) -> Result<TokenStream, Refusal> {
-        self.open.borrow_mut().push(axis);
-        let tokens = if let Node::Loop { axis: lane, lanes: true, reductions, body } = &row[at] {
-            self.lane_loop(*lane, reductions, body, self.lanes_of(axis, row, at, ahead), beside)
+        self.open.borrow_mut().push(rows.axis);
+        let tokens = if let Node::Loop { axis, lanes: true, reductions, body } = &rows.body[at] {
+            let info = LaneLoop { beside, ..self.lanes_of(rows, at, ahead) };
+            self.lane_loop(*axis, reductions, body, info)
         } else {
-            self.node(&row[at], At::Scalar)
+            self.node(&rows.body[at], At::Scalar)
         };
         self.open.borrow_mut().pop();
         tokens
     }
 
-    /// What the lane loop `row[at]` knows of the rows.
-    pub fn lanes_of(&self, axis: AxisId, row: &[Node], at: usize, ahead: &TokenStream) -> LaneLoop {
-        let (early_reads, last_reads) = self.repeated_reads(axis, row, at);
+    /// What the lane loop `rows.body[at]` knows of the rows.
+    pub fn lanes_of(&self, rows: Rows<'_>, at: usize, ahead: &TokenStream) -> LaneLoop {
+        let (early_reads, last_reads) = self.repeated_reads(rows, at);
         LaneLoop { early_reads, last_reads, rows_ahead: ahead.clone(), ..LaneLoop::default() }
     }
 
-    /// The tensors with rows along `axis` that the lane loop `nodes[at]` reads before others, and those that it reads
-    /// after others, as the last one.
-    fn repeated_reads(&self, axis: AxisId, nodes: &[Node], at: usize) -> (Vec<ParamId>, Vec<ParamId>) {
+    /// The tensors with such rows that the lane loop `nodes[at]` reads before others, and those that it reads after
+    /// others, as the last one.
+    fn repeated_reads(&self, rows: Rows<'_>, at: usize) -> (Vec<ParamId>, Vec<ParamId>) {
+        let Rows { axis, body: nodes } = rows;
         let read = |nodes: &[Node]| {
             let mut tensors = Vec::new();
             each_node(nodes, &mut |node| {

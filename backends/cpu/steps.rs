@@ -14,6 +14,7 @@
 //! ```
 
 use super::late::Late;
+use super::rows::Rows;
 use super::values::At;
 use super::{Emitter, names};
 use proc_macro2::TokenStream;
@@ -29,6 +30,7 @@ pub const MOST_ROWS: usize = 4;
 /// A loop over rows whose steps a few rows take together.
 #[derive(Clone)]
 pub struct Steps<'n> {
+    pub rows: Rows<'n>,
     steps: Vec<&'n [Node]>,
     /// The axes of its lane loops.
     lanes: BTreeSet<AxisId>,
@@ -56,13 +58,9 @@ impl<'n> Steps<'n> {
 }
 
 impl Emitter<'_> {
-    pub fn rows_at_once(
-        &self,
-        axis: AxisId,
-        steps: &Steps<'_>,
-        body: &[Node],
-    ) -> Result<TokenStream, Refusal> {
-        let (private, extent, n_rows) = (&self.private, self.extent(axis), self.n_rows(steps));
+    pub fn rows_at_once(&self, steps: &Steps<'_>) -> Result<TokenStream, Refusal> {
+        let (private, rows) = (&self.private, steps.rows);
+        let (extent, n_rows) = (self.extent(rows.axis), self.n_rows(steps));
         let [group, first, count] = ["group", "first", "count"].map(names::plain);
         let all = steps.own.iter().map(|buffer| {
             let (all, buffer) = (names::of_all_rows(*buffer), names::buffer(*buffer));
@@ -73,14 +71,14 @@ impl Emitter<'_> {
         for step in steps.in_turn() {
             let part = at..at + step.len();
             at = part.end;
-            let tokens = self.in_row(axis, body, part.clone(), &quote!(#group))?;
-            loops.extend(self.each_row(axis, steps, body, part, &tokens, &mut known));
+            let tokens = self.in_row(rows, part.clone(), &quote!(#group))?;
+            loops.extend(self.each_row(steps, part, &tokens, &mut known));
         }
         let (begin, end) = match &steps.late {
             Some(late) => {
-                let tokens = self.row_and_late(axis, steps, late, body, at)?;
-                loops.extend(self.each_row(axis, steps, body, at..body.len(), &tokens, &mut known));
-                (self.late_variables(late), self.last_late(axis, steps, late, body)?)
+                let tokens = self.row_and_late(steps, late, at)?;
+                loops.extend(self.each_row(steps, at..rows.body.len(), &tokens, &mut known));
+                (self.late_variables(late), self.last_late(steps, late)?)
             }
             None => Default::default(),
         };
@@ -108,13 +106,12 @@ impl Emitter<'_> {
     /// A part of each of a few rows. `known`: the values that parts hand to those after them.
     fn each_row(
         &self,
-        axis: AxisId,
         steps: &Steps<'_>,
-        body: &[Node],
         part: Range<usize>,
         tokens: &TokenStream,
         known: &mut Vec<ValueId>,
     ) -> TokenStream {
+        let Rows { axis, body } = steps.rows;
         let position = names::position(axis);
         let [first, count, row] = ["first", "count", "row"].map(names::plain);
         let own = self.own_of(steps, &quote!(#position));
@@ -169,19 +166,24 @@ impl Emitter<'_> {
 
     /// The loops whose rows take steps together.
     pub fn rows_in_steps(&self) -> Vec<AxisId> {
-        self.row_loops().into_iter().map(|(axis, _)| axis).collect()
+        self.row_loops().into_iter().map(|steps| steps.rows.axis).collect()
     }
 
     /// Those whose last lane loop may run along with the next row.
     pub fn late_rows(&self) -> Vec<AxisId> {
-        self.row_loops().into_iter().filter(|(_, steps)| steps.late.is_some()).map(|(axis, _)| axis).collect()
+        self.row_loops()
+            .into_iter()
+            .filter(|steps| steps.late.is_some())
+            .map(|steps| steps.rows.axis)
+            .collect()
     }
 
-    fn row_loops(&self) -> Vec<(AxisId, Steps<'_>)> {
+    fn row_loops(&self) -> Vec<Steps<'_>> {
         let mut loops = Vec::new();
         each_node(&self.schedule.body, &mut |node| {
             if let Node::Loop { axis, lanes: false, reductions, body } = node {
-                loops.extend(self.steps(*axis, reductions, body).map(|steps| (*axis, steps)));
+                let rows = Rows { axis: *axis, body };
+                loops.extend(self.steps(rows, reductions));
             }
         });
         loops
@@ -189,14 +191,15 @@ impl Emitter<'_> {
 
     /// How many rows there are in a buffer for one row, if a few take steps together.
     pub fn copies(&self, buffer: BufferId) -> Option<TokenStream> {
-        let (_, steps) = self.row_loops().into_iter().find(|(_, steps)| steps.own.contains(&buffer))?;
+        let steps = self.row_loops().into_iter().find(|steps| steps.own.contains(&buffer))?;
         let (n_rows, late) = (self.n_rows(&steps), usize::from(steps.late.is_some()));
         Some(quote!((#n_rows + #late)))
     }
 
     /// The steps of a row, if there are several and rows do not depend on one another: a step ends with a lane loop
     /// that reduces.
-    pub fn steps<'n>(&self, axis: AxisId, reductions: &[Reduction], body: &'n [Node]) -> Option<Steps<'n>> {
+    pub fn steps<'n>(&self, rows: Rows<'n>, reductions: &[Reduction]) -> Option<Steps<'n>> {
+        let Rows { axis, body } = rows;
         let (mut steps, mut lanes) = (Vec::new(), BTreeSet::new());
         let (mut begin, mut n_lane_loops) = (0, 0);
         for (at, node) in body.iter().enumerate() {
@@ -234,8 +237,8 @@ impl Emitter<'_> {
         let own = self.own_buffers(axis, body)?;
         let is_worth_it = steps.len() > 1 && n_lane_loops > 1 && reductions.is_empty();
         (is_worth_it && self.stores_are_apart(&steps)).then(|| {
-            let late = self.late(&steps, &own, body);
-            Steps { steps, lanes, own, late }
+            let late = self.late(rows, &steps, &own);
+            Steps { rows, steps, lanes, own, late }
         })
     }
 

@@ -1,6 +1,7 @@
 //! One value: an operand where it is used, an operation where it is computed.
 
 use super::data::Lane;
+use super::late::Beside;
 use super::{Emitter, names};
 use proc_macro2::{Ident, TokenStream};
 use quote::quote;
@@ -27,6 +28,8 @@ pub struct LaneLoop {
     pub early_reads: Vec<ParamId>,
     /// How many rows further that row is.
     pub rows_ahead: TokenStream,
+    /// What comes before its body, of other lanes of the same axis.
+    pub beside: Option<Beside>,
 }
 
 /// Where code stands: what an operation works on.
