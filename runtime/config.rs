@@ -28,9 +28,11 @@ pub struct Config {
 
 /// A key that every kernel has.
 const THREADS: &str = "threads";
-/// Another two, of which 0 is a value too.
+/// Another two.
 const STREAM: &str = "stream";
 const TF32: &str = "tf32";
+/// The keys of which 0 is a value.
+pub(crate) const SWITCHES: [&str; 2] = [STREAM, TF32];
 /// In text, the key of what [`Config::instruction_set`] sets.
 const INSTRUCTION_SET: &str = "isa";
 
@@ -147,7 +149,7 @@ impl Config {
             if ![THREADS, STREAM, TF32].contains(&&**key) && !known.clone().any(|name| name == key) {
                 return Err(unknown_key(kernel, key, known));
             }
-            let least = if [STREAM, TF32].contains(&&**key) { 0 } else { 1 };
+            let least = if SWITCHES.contains(&&**key) { 0 } else { 1 };
             if *value < least {
                 return Err(ConfigError::Value { key: key.to_string(), value: *value });
             }

@@ -148,6 +148,23 @@ fn schedule_says_the_loops() {
     assert!(is_late(softmax::schedule()) && !is_late(rms_norm::schedule()));
 }
 
+/// Its axis has the name of a key that every config has.
+#[kernel]
+fn double<S>(x: &Tensor<f32, S>, out: &mut Tensor<f32, S>) {
+    for stream in tile(S) {
+        out[stream] = x[stream] * 2.0;
+    }
+}
+
+#[test]
+fn an_axis_does_not_take_the_key_of_every_config() {
+    let (x, mut out) = (tensor(&[9], 1), Tensor::zeros(9));
+    double::with(&Config::new().stream(true).set("stream2", 4), &x, &mut out).unwrap();
+    assert_eq!(out.get(8).unwrap(), 2.0 * x.get(8).unwrap());
+    let error = double::with(&Config::new().set("stream", -1), &x, &mut out).unwrap_err();
+    assert!(error.to_string().contains("give it 0 or 1"), "{error}");
+}
+
 #[test]
 fn blocks_beyond_the_dimensions_are_cut_to_them() {
     let (m, n, k) = (5, 7, 9);

@@ -140,11 +140,10 @@ impl Emitter<'_> {
 
     /// Where what a late loop reads is carried.
     pub fn late_variables(&self, late: &Late<'_>) -> TokenStream {
-        let private = &self.private;
         let values = late.values.iter().map(|value| {
-            let (late, ty) = (names::late(*value), self.ty(self.elem(*value), At::Scalar));
-            let element = self.element(self.elem(*value));
-            quote!(let mut #late: #ty = #private::cpu::zero::<#private::simd::One, #element>();)
+            let (late, elem) = (names::late(*value), self.elem(*value));
+            let (ty, zero) = (self.ty(elem, At::Scalar), self.zero(elem));
+            quote!(let mut #late: #ty = #zero;)
         });
         quote!(#(#values)*)
     }

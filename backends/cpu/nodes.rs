@@ -38,7 +38,7 @@ impl Emitter<'_> {
 
     /// Arguments, the program's block of the grid, buffers and variables.
     fn locals(&self) -> TokenStream {
-        let (kernel, private) = (self.kernel, &self.private);
+        let kernel = self.kernel;
         let mut tokens = TokenStream::new();
         let fields = self.fields();
         tokens.extend(fields.iter().map(|(name, _)| quote!(let #name = args.#name;)));
@@ -72,9 +72,8 @@ impl Emitter<'_> {
         for (var, info) in kernel.vars.iter() {
             if self.schedule.variables[var.at()].is_none() {
                 let (name, ty) = (names::var(var), self.ty(info.ty.elem, At::Scalar));
-                let element = self.element(info.ty.elem);
-                let one = quote!(#private::simd::One);
-                tokens.extend(quote!(let mut #name: #ty = #private::cpu::zero::<#one, #element>();));
+                let zero = self.zero(info.ty.elem);
+                tokens.extend(quote!(let mut #name: #ty = #zero;));
             }
         }
         tokens

@@ -59,7 +59,7 @@ impl<'n> Steps<'n> {
 
 impl Emitter<'_> {
     pub fn rows_at_once(&self, steps: &Steps<'_>) -> Result<TokenStream, Refusal> {
-        let (private, rows) = (&self.private, steps.rows);
+        let rows = steps.rows;
         let (extent, n_rows) = (self.extent(rows.axis), self.n_rows(steps));
         let [group, first, count] = ["group", "first", "count"].map(names::plain);
         let all = steps.own.iter().map(|buffer| {
@@ -84,8 +84,7 @@ impl Emitter<'_> {
         };
         let arrays = known.iter().map(|value| {
             let (all, ty) = (names::of_rows(*value), self.ty(self.elem(*value), At::Scalar));
-            let element = self.element(self.elem(*value));
-            let zero = quote!(#private::cpu::zero::<#private::simd::One, #element>());
+            let zero = self.zero(self.elem(*value));
             quote!(let mut #all: [#ty; #MOST_ROWS] = [#zero; #MOST_ROWS];)
         });
         Ok(quote! {

@@ -257,28 +257,25 @@ impl Emitter<'_> {
         }
     }
 
+    /// 0 as a scalar.
+    pub fn zero(&self, elem: Elem) -> TokenStream {
+        let (private, element) = (&self.private, self.element(elem));
+        quote!(#private::cpu::zero::<#private::simd::One, #element>())
+    }
+
     /// Whether nodes of a lane loop compute functions of many instructions.
     pub fn are_heavy(&self, nodes: &[Node]) -> bool {
         let is_function = |value: &ValueId| is_heavy(&self.kernel.values[*value].op);
         let mut found = false;
-        each_node(nodes, &mut |node| match node {
-            Node::Compute { value, .. } => found |= is_function(value),
-            Node::Accumulate { value, .. } => {
-                let Op::Fold(fold) = &self.kernel.values[*value].op else { return };
+        each_node(nodes, &mut |node| {
+            if let Node::Compute { value, .. } = node {
+                found |= is_function(value);
+            }
+            if let Node::Accumulate { value, .. } = node
+                && let Op::Fold(fold) = &self.kernel.values[*value].op
+            {
                 found |= fold.body.iter().any(is_function);
             }
-            Node::Keep { .. }
-            | Node::Fetch { .. }
-            | Node::Assign { .. }
-            | Node::Store { .. }
-            | Node::Loop { .. }
-            | Node::Dot(_)
-            | Node::Sequential { .. }
-            | Node::If { .. }
-            | Node::Sum { .. }
-            | Node::Copy { .. }
-            | Node::Break
-            | Node::Continue => {}
         });
         found
     }
@@ -378,29 +375,9 @@ impl Emitter<'_> {
 
 /// Whether an operation is a function of many instructions.
 fn is_heavy(op: &Op) -> bool {
-    match op {
-        Op::Unary(op, _) => matches!(unary(*op), Family::Floats(_)),
-        Op::Binary(op, ..) => matches!(op, BinaryOp::Pow | BinaryOp::ExpSub | BinaryOp::Rem),
-        Op::Call(..) => true,
-        Op::Literal(_)
-        | Op::Dim(_)
-        | Op::Param(_)
-        | Op::Const(_)
-        | Op::Each(_)
-        | Op::AxisIndex(_)
-        | Op::AxisBegin(_)
-        | Op::AxisEnd(_)
-        | Op::AxisLen(_)
-        | Op::Read(_)
-        | Op::Broadcast(_)
-        | Op::Compare(..)
-        | Op::Select(..)
-        | Op::Cast(_)
-        | Op::Reduce(..)
-        | Op::Fold(_)
-        | Op::Dot(..)
-        | Op::Load { .. } => false,
-    }
+    matches!(op, Op::Call(..))
+        || matches!(op, Op::Binary(BinaryOp::Pow | BinaryOp::ExpSub | BinaryOp::Rem, ..))
+        || matches!(op, Op::Unary(op, _) if matches!(unary(*op), Family::Floats(_)))
 }
 
 /// Which trait has an operation.

@@ -45,7 +45,10 @@ impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ConfigError::UnknownKey { kernel, key, known, .. } if known.is_empty() => {
-                write!(f, "{kernel}: there is no config key `{key}`; this kernel has none but `threads`")
+                write!(
+                    f,
+                    "{kernel}: there is no config key `{key}`; this kernel has none but `threads`, `stream` and `tf32`"
+                )
             }
             ConfigError::UnknownKey { kernel, key, nearest: Some(nearest), known } => write!(
                 f,
@@ -56,7 +59,7 @@ impl fmt::Display for ConfigError {
                 write!(f, "{kernel}: there is no config key `{key}`; use one of {}", known.join(", "))
             }
             ConfigError::Value { key, value } => {
-                let least = if ["stream", "tf32"].contains(&&**key) { "0 or 1" } else { "1 or more" };
+                let least = if crate::config::SWITCHES.contains(&&**key) { "0 or 1" } else { "1 or more" };
                 write!(f, "config key `{key}` is {value}; give it {least}")
             }
             ConfigError::Syntax { text } => {
