@@ -151,12 +151,16 @@ impl Emitter<'_> {
         let row = open.get(open.len().checked_sub(2)?)?;
         let is_row = |index: &Index| matches!(index, Index::Axis { axis, offset: None } if axis == row);
         let is_other = |index: &Index| matches!(index, Index::Axis { axis, .. } if axis != row);
-        if index.iter().all(is_other) {
-            return Some(quote!(.read_each_row()));
+        if index.iter().all(is_other) || lanes.asked.contains(&tensor) {
+            return Some(quote!(.ask_for_nothing()));
         }
         let d = index.iter().position(is_row)?;
         let view = names::param(tensor);
         let (extent, ahead) = (self.extent(axis), &lanes.rows_ahead);
+        if lanes.far_reads.contains(&tensor) {
+            let far = names::far(tensor);
+            return Some(quote!(.ask_far(#far)));
+        }
         let ahead = if early || last {
             quote!(::core::option::Option::Some(#ahead))
         } else {

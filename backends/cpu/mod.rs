@@ -14,12 +14,14 @@
 
 mod data;
 mod dots;
+mod early;
 mod late;
 mod launch;
 mod memory;
 mod names;
 mod nodes;
 mod outputs;
+mod pipeline;
 mod reduce;
 mod rows;
 mod sizes;
@@ -56,13 +58,16 @@ pub fn schedule_in_words(kernel: &Kernel) -> String {
         Err(refusal) => return refusal.message,
     };
     let emitter = Emitter::new(kernel, &schedule, &syn::parse_quote!(::tilewright));
-    let late = emitter.late_rows();
+    let pipelines = emitter.pipelines();
     let together = emitter.rows_in_steps().into_iter().map(|axis| {
         let name = &schedule.kernel.axes[axis].key;
-        let lags =
-            format!("each {name}: the last lane loop goes with the next one's if it goes past the caches\n");
-        let lags = if late.contains(&axis) { lags } else { String::new() };
-        format!("each {name}: up to {MOST_ROWS} short ones take each lane loop together\n{lags}")
+        let pipeline = pipelines.iter().find(|(of, _)| *of == axis).map(|(_, pipeline)| match pipeline {
+            [true, true] => "one at a time past the caches: the first lane loop goes with the row before, the last one with the row after",
+            [true, false] => "long ones one at a time: the first lane loop goes with the row before",
+            [false, _] => "one at a time past the caches: the last lane loop goes with the row after",
+        });
+        let pipeline = pipeline.map_or_else(String::new, |words| format!("each {name}: {words}\n"));
+        format!("each {name}: up to {MOST_ROWS} short ones take each lane loop together\n{pipeline}")
     });
     together.fold(schedule.to_string(), |words, line| words + &line)
 }

@@ -18,7 +18,12 @@ pub fn of_rows(value: ValueId) -> Ident {
     name("w", value.at())
 }
 
-/// A value of the row whose last loop runs along with the next row.
+/// A value of the row whose first loop runs along with the row before.
+pub fn early(value: ValueId) -> Ident {
+    name("y", value.at())
+}
+
+/// A value of the row whose last loop runs along with the row after.
 pub fn late(value: ValueId) -> Ident {
     name("z", value.at())
 }
@@ -36,6 +41,11 @@ pub fn var(var: VarId) -> Ident {
 /// A parameter: a tensor's view or a scalar.
 pub fn param(param: ParamId) -> Ident {
     name("p", param.at())
+}
+
+/// How far ahead the caches are asked for a tensor.
+pub fn far(param: ParamId) -> Ident {
+    name("f", param.at())
 }
 
 /// An argument as the caller passed it.

@@ -187,10 +187,8 @@ impl Emitter<'_> {
         let starts = reductions.iter().map(|r| self.start(r, at, slots));
         let finishes = reductions.iter().map(|r| self.finish(r, at, slots));
         let mut contiguous = info.contiguous.borrow().clone();
-        let beside = info.beside.as_ref().map(|beside| {
-            contiguous.extend(beside.contiguous.iter().cloned());
-            &beside.tokens
-        });
+        contiguous.extend(info.beside.contiguous.iter().cloned());
+        let beside = &info.beside.tokens;
         let (position, extent) = (names::position(axis), self.extent(axis));
         let [n, slot, unit] = ["n", "slot", "unit"].map(names::plain);
         Ok(quote! {

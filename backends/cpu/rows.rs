@@ -1,6 +1,5 @@
 //! Loops over rows, and what the caches are asked for in them.
 
-use super::late::Beside;
 use super::values::{At, LaneLoop};
 use super::{Emitter, names};
 use proc_macro2::TokenStream;
@@ -24,12 +23,15 @@ impl Emitter<'_> {
     ) -> Result<TokenStream, Refusal> {
         let rows = Rows { axis, body };
         if let Some(steps) = self.steps(rows, reductions) {
-            let in_turn = self.rows_at_once(&steps.all_in_turn())?;
-            if steps.late.is_none() {
-                return Ok(in_turn);
-            }
-            let (late, stream) = (self.rows_at_once(&steps)?, names::plain("stream"));
-            return Ok(quote!(if #stream.heavy { #late } else { #in_turn }));
+            let in_turn = self.rows_at_once(&steps)?;
+            let Some(pipeline) = &steps.pipeline else { return Ok(in_turn) };
+            let lengths = steps.lanes.iter().map(|axis| {
+                let (begin, end) = (names::begin(*axis), names::end(*axis));
+                quote!(#end - #begin)
+            });
+            let is_pipelined = self.is_pipelined(pipeline.late.is_some(), &quote!(&[#(#lengths),*]));
+            let pipelined = self.pipelined(&steps, pipeline)?;
+            return Ok(quote!(if #is_pipelined { #pipelined } else { #in_turn }));
         }
         let starts: Vec<_> = reductions.iter().map(|r| self.start(r, At::Scalar, 1)).collect();
         let (body, extent) = (self.in_row(rows, 0..body.len(), &quote!(1))?, self.extent(axis));
@@ -49,21 +51,14 @@ impl Emitter<'_> {
         part: std::ops::Range<usize>,
         ahead: &TokenStream,
     ) -> Result<TokenStream, Refusal> {
-        part.map(|at| self.node_in_row(rows, at, ahead, None)).collect()
+        part.map(|at| self.node_in_row(rows, at, self.lanes_of(rows, at, ahead))).collect()
     }
 
-    /// One of them; a lane loop with what goes beside its body.
-    pub fn node_in_row(
-        &self,
-        rows: Rows<'_>,
-        at: usize,
-        ahead: &TokenStream,
-        beside: Option<Beside>,
-    ) -> Result<TokenStream, Refusal> {
+    /// One of them; a lane loop with what is known of it.
+    pub fn node_in_row(&self, rows: Rows<'_>, at: usize, lanes: LaneLoop) -> Result<TokenStream, Refusal> {
         self.open.borrow_mut().push(rows.axis);
         let tokens = if let Node::Loop { axis, lanes: true, reductions, body } = &rows.body[at] {
-            let info = LaneLoop { beside, ..self.lanes_of(rows, at, ahead) };
-            self.lane_loop(*axis, reductions, body, info)
+            self.lane_loop(*axis, reductions, body, lanes)
         } else {
             self.node(&rows.body[at], At::Scalar)
         };
@@ -81,17 +76,8 @@ impl Emitter<'_> {
     /// others, as the last one.
     fn repeated_reads(&self, rows: Rows<'_>, at: usize) -> (Vec<ParamId>, Vec<ParamId>) {
         let Rows { axis, body: nodes } = rows;
-        let read = |nodes: &[Node]| {
-            let mut tensors = Vec::new();
-            each_node(nodes, &mut |node| {
-                if let Node::Compute { value, .. } = node
-                    && let Op::Load { tensor, index, .. } = &self.kernel.values[*value].op
-                    && index.iter().any(|i| matches!(i, Index::Axis { axis: a, offset: None } if *a == axis))
-                {
-                    tensors.push(*tensor);
-                }
-            });
-            tensors
+        let read = |nodes: &[Node]| -> Vec<ParamId> {
+            self.rows_read(axis, nodes).into_iter().map(|(tensor, _)| tensor).collect()
         };
         let (before, after) = (read(&nodes[..at]), read(&nodes[at + 1..]));
         let mut here = read(&nodes[at..=at]);
@@ -101,6 +87,21 @@ impl Emitter<'_> {
         }
         let (early, late): (Vec<_>, Vec<_>) = here.into_iter().partition(|tensor| after.contains(tensor));
         (early, late.into_iter().filter(|tensor| before.contains(tensor)).collect())
+    }
+
+    /// The tensors of which nodes read a row, and which dimension the rows are.
+    pub fn rows_read(&self, rows: AxisId, nodes: &[Node]) -> Vec<(ParamId, usize)> {
+        let is_row = |index: &Index| matches!(index, Index::Axis { axis, offset: None } if *axis == rows);
+        let mut tensors = Vec::new();
+        each_node(nodes, &mut |node| {
+            if let Node::Compute { value, .. } = node
+                && let Op::Load { tensor, index, .. } = &self.kernel.values[*value].op
+                && let Some(dimension) = index.iter().position(is_row)
+            {
+                tensors.push((*tensor, dimension));
+            }
+        });
+        tensors
     }
 }
 

@@ -144,12 +144,12 @@ impl Emitter<'_> {
         });
         let known = known.iter().map(|axis| names::block(*axis));
         let row = quote!(&[#(#whole,)* #(#known,)*]);
-        let is_late = self.late_rows().contains(&axis);
-        match info.kind.dim().filter(|_| is_late) {
-            Some(dim) => {
-                let (dim, stream) = (names::dim(dim), names::plain("stream"));
-                quote!(if #stream.heavy {
-                    #private::cpu::per_program_of_late_rows(#dim, #row, launch.threads()?)
+        let pipeline = self.pipelines().into_iter().find(|(of, _)| *of == axis);
+        match info.kind.dim().zip(pipeline) {
+            Some((dim, (_, [_, has_late]))) => {
+                let (dim, is_pipelined) = (names::dim(dim), self.is_pipelined(has_late, &row));
+                quote!(if #is_pipelined {
+                    #private::cpu::per_program_of_pipelined_rows(#dim, #row, launch.threads()?)
                 } else {
                     #private::cpu::per_program(#row)
                 })

@@ -13,7 +13,7 @@
 //!                                     for each of them …
 //! ```
 
-use super::late::Late;
+use super::pipeline::Pipeline;
 use super::rows::Rows;
 use super::values::At;
 use super::{Emitter, names};
@@ -33,28 +33,11 @@ pub struct Steps<'n> {
     pub rows: Rows<'n>,
     steps: Vec<&'n [Node]>,
     /// The axes of its lane loops.
-    lanes: BTreeSet<AxisId>,
+    pub lanes: BTreeSet<AxisId>,
     /// Buffers for one row: each of the rows has its own.
-    own: BTreeSet<BufferId>,
-    /// The last lane loop, if it runs along with the next row.
-    pub late: Option<Late<'n>>,
-}
-
-impl<'n> Steps<'n> {
-    /// The same with no late loop.
-    pub fn all_in_turn(&self) -> Steps<'n> {
-        Steps { late: None, ..self.clone() }
-    }
-
-    /// The steps but for those of a late loop.
-    fn in_turn(&self) -> &[&'n [Node]] {
-        &self.steps[..self.steps.len() - if self.late.is_some() { 2 } else { 0 }]
-    }
-
-    /// Whether a buffer passes lanes to a late loop only.
-    fn is_passed(&self, buffer: BufferId) -> bool {
-        self.late.as_ref().is_some_and(|late| late.passed.contains(&buffer))
-    }
+    pub own: BTreeSet<BufferId>,
+    /// How rows that are long or written past the caches run instead.
+    pub pipeline: Option<Pipeline<'n>>,
 }
 
 impl Emitter<'_> {
@@ -62,26 +45,15 @@ impl Emitter<'_> {
         let rows = steps.rows;
         let (extent, n_rows) = (self.extent(rows.axis), self.n_rows(steps));
         let [group, first, count] = ["group", "first", "count"].map(names::plain);
-        let all = steps.own.iter().map(|buffer| {
-            let (all, buffer) = (names::of_all_rows(*buffer), names::buffer(*buffer));
-            quote!(let #all = #buffer;)
-        });
+        let all = self.all_rows(steps);
         let mut known = Vec::new();
         let (mut loops, mut at) = (TokenStream::new(), 0);
-        for step in steps.in_turn() {
+        for step in &steps.steps {
             let part = at..at + step.len();
             at = part.end;
             let tokens = self.in_row(rows, part.clone(), &quote!(#group))?;
             loops.extend(self.each_row(steps, part, &tokens, &mut known));
         }
-        let (begin, end) = match &steps.late {
-            Some(late) => {
-                let tokens = self.row_and_late(steps, late, at)?;
-                loops.extend(self.each_row(steps, at..rows.body.len(), &tokens, &mut known));
-                (self.late_variables(late), self.last_late(steps, late)?)
-            }
-            None => Default::default(),
-        };
         let arrays = known.iter().map(|value| {
             let (all, ty) = (names::of_rows(*value), self.ty(self.elem(*value), At::Scalar));
             let zero = self.zero(self.elem(*value));
@@ -89,16 +61,14 @@ impl Emitter<'_> {
         });
         Ok(quote! {
             let #group = #n_rows;
-            #(#all)*
+            #all
             #(#arrays)*
-            #begin
             let mut #first = 0;
             while #first < #extent {
                 let #count = ::core::cmp::Ord::min(#group, #extent - #first);
                 #loops
                 #first += #count;
             }
-            #end
         })
     }
 
@@ -113,7 +83,7 @@ impl Emitter<'_> {
         let Rows { axis, body } = steps.rows;
         let position = names::position(axis);
         let [first, count, row] = ["first", "count", "row"].map(names::plain);
-        let own = self.own_of(steps, &quote!(#position));
+        let own = self.own_rows(steps.own.iter(), &quote!((#position - #first)));
         let (used, used_later) = (self.used(&body[part.clone()]), self.used(&body[part.end..]));
         let fetched = known.iter().filter(|value| used.contains(value)).map(|value| {
             let (name, all) = (names::value(*value), names::of_rows(*value));
@@ -139,19 +109,21 @@ impl Emitter<'_> {
         tokens
     }
 
-    /// The row `at` of each buffer for one row.
-    pub fn own_of(&self, steps: &Steps<'_>, at: &TokenStream) -> TokenStream {
-        let [group, first] = ["group", "first"].map(names::plain);
-        let many = steps.own.iter().filter(|buffer| !steps.is_passed(**buffer));
-        let own = many.map(|buffer| {
+    /// The buffers for one row, of all rows that have their own.
+    pub fn all_rows(&self, steps: &Steps<'_>) -> TokenStream {
+        let all = steps.own.iter().map(|buffer| {
+            let (all, buffer) = (names::of_all_rows(*buffer), names::buffer(*buffer));
+            quote!(let #all = #buffer;)
+        });
+        quote!(#(#all)*)
+    }
+
+    /// Of buffers for one row those of the row `at`.
+    pub fn own_rows<'b>(&self, buffers: impl Iterator<Item = &'b BufferId>, at: &TokenStream) -> TokenStream {
+        let own = buffers.map(|buffer| {
             let (name, all) = (names::buffer(*buffer), names::of_all_rows(*buffer));
             let rooms = self.schedule.buffers[buffer.0].axes.iter().map(|axis| names::room(*axis));
-            // With the row whose last loop is late there is one more.
-            let row = match steps.late {
-                Some(_) => quote!((#at % (#group + 1))),
-                None => quote!((#at - #first)),
-            };
-            quote!(let #name = #all.add(#row * (1 #(* #rooms)*));)
+            quote!(let #name = #all.add(#at * (1 #(* #rooms)*));)
         });
         quote!(#(#own)*)
     }
@@ -168,13 +140,14 @@ impl Emitter<'_> {
         self.row_loops().into_iter().map(|steps| steps.rows.axis).collect()
     }
 
-    /// Those whose last lane loop may run along with the next row.
-    pub fn late_rows(&self) -> Vec<AxisId> {
-        self.row_loops()
-            .into_iter()
-            .filter(|steps| steps.late.is_some())
-            .map(|steps| steps.rows.axis)
-            .collect()
+    /// Those whose rows may go through a pipeline, and whether their first and last loops do.
+    pub fn pipelines(&self) -> Vec<(AxisId, [bool; 2])> {
+        let loops = self.row_loops().into_iter();
+        let pipelines = loops.filter_map(|steps| {
+            let pipeline = steps.pipeline?;
+            Some((steps.rows.axis, [pipeline.early.is_some(), pipeline.late.is_some()]))
+        });
+        pipelines.collect()
     }
 
     fn row_loops(&self) -> Vec<Steps<'_>> {
@@ -191,8 +164,9 @@ impl Emitter<'_> {
     /// How many rows there are in a buffer for one row, if a few take steps together.
     pub fn copies(&self, buffer: BufferId) -> Option<TokenStream> {
         let steps = self.row_loops().into_iter().find(|steps| steps.own.contains(&buffer))?;
-        let (n_rows, late) = (self.n_rows(&steps), usize::from(steps.late.is_some()));
-        Some(quote!((#n_rows + #late)))
+        let n_rows = self.n_rows(&steps);
+        let has_late = steps.pipeline.is_some_and(|pipeline| pipeline.late.is_some());
+        Some(if has_late { quote!(::core::cmp::Ord::max(#n_rows, 2)) } else { n_rows })
     }
 
     /// The steps of a row, if there are several and rows do not depend on one another: a step ends with a lane loop
@@ -236,8 +210,8 @@ impl Emitter<'_> {
         let own = self.own_buffers(axis, body)?;
         let is_worth_it = steps.len() > 1 && n_lane_loops > 1 && reductions.is_empty();
         (is_worth_it && self.stores_are_apart(&steps)).then(|| {
-            let late = self.late(rows, &steps, &own);
-            Steps { rows, steps, lanes, own, late }
+            let pipeline = self.pipeline(rows, steps[0].len() - 1, &own);
+            Steps { rows, steps, lanes, own, pipeline }
         })
     }
 

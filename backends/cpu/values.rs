@@ -1,7 +1,7 @@
 //! One value: an operand where it is used, an operation where it is computed.
 
 use super::data::Lane;
-use super::late::Beside;
+use super::pipeline::Beside;
 use super::{Emitter, names};
 use proc_macro2::{Ident, TokenStream};
 use quote::quote;
@@ -28,8 +28,12 @@ pub struct LaneLoop {
     pub early_reads: Vec<ParamId>,
     /// How many rows further that row is.
     pub rows_ahead: TokenStream,
-    /// What comes before its body, of other lanes of the same axis.
-    pub beside: Option<Beside>,
+    /// Tensors of which it reads a row that no loop before it read, nor a neighbour's.
+    pub far_reads: Vec<ParamId>,
+    /// Tensors that others ask the caches for.
+    pub asked: Vec<ParamId>,
+    /// What comes before its body: that of neighbouring rows.
+    pub beside: Beside,
 }
 
 /// Where code stands: what an operation works on.

@@ -172,7 +172,10 @@ fn picked_softmax<M, N, V>(
 /// without a last vector that is not whole; also where a program has one row.
 #[test]
 fn rows_that_are_written_late() {
-    let is_late = |schedule: &str| schedule.contains("the last lane loop goes with the next one's");
+    let is_late = |schedule: &str| {
+        schedule.contains("the last lane loop goes with the row after")
+            || schedule.contains("the last one with the row after")
+    };
     let schedules = [
         softmax::schedule(),
         gated_softmax::schedule(),
@@ -198,6 +201,108 @@ fn rows_that_are_written_late() {
     let x = tame::<f32>(1, &[3, 5, 33], Layout::Narrowed);
     let out = Tensor::<f32>::zeros((3, 5, 33));
     check!(batched_softmax(&x) -> out; [Within::Sum(64, 1.0)]; "stream=1", "stream=1,m=2"; "in a batch");
+}
+
+/// A cross entropy: nothing of it is written by lanes. Its target may be outside.
+#[kernel]
+fn loss<T: Float, M, N>(logits: &Tensor<T, (M, N)>, targets: &Tensor<i32, M>, out: &mut Tensor<f32, M>) {
+    for m in tile(M) {
+        let row = logits[(m, ..)];
+        let peak = row.max(N);
+        out[m] = ln(exp(row - peak).sum(N)) + peak - logits[(m, targets[m])].cast::<f32>();
+    }
+}
+
+/// The first loop finds three things, of rows of two tensors and of one that is the same for all rows; the loop that it
+/// goes with writes, and one between the two reduces as well.
+#[kernel]
+fn ranged<M, N>(
+    x: &Tensor<f32, (M, N)>,
+    y: &Tensor<i32, (N, M)>,
+    bound: &Tensor<f32, N>,
+    out: &mut Tensor<f32, (M, N)>,
+    mean: &mut Tensor<f32, M>,
+    hit: &mut Tensor<bool, M>,
+) {
+    for m in tile(M) {
+        let row = x[(m, ..)];
+        let others = y[(.., m)];
+        let most = row.max(N);
+        let least = min(row, bound[..]).min(N);
+        let any = (row > bound[..]).any(N) | (others > 90).any(N);
+        let centre = (row - most).mean(N);
+        mean[m] = centre;
+        hit[m] = any;
+        out[(m, ..)] = exp(row - most) + (centre - least);
+    }
+}
+
+/// The first loop needs a value of its row: it goes with no other.
+#[kernel]
+fn scaled<M, N>(x: &Tensor<f32, (M, N)>, scale: &Tensor<f32, M>, out: &mut Tensor<f32, M>) {
+    for m in tile(M) {
+        let row = x[(m, ..)] * scale[m];
+        out[m] = exp(row - row.max(N)).sum(N);
+    }
+}
+
+/// Rows that are read while the one before is computed: short ones because a config asks for it, and long ones; one row,
+/// and fewer and more than a program has; rows that are apart.
+#[test]
+fn rows_that_are_read_early() {
+    let is_early = |schedule: &str| schedule.contains("the first lane loop goes with the row before");
+    let schedules = [softmax::schedule(), batched_softmax::schedule(), loss::schedule(), ranged::schedule()];
+    assert!(schedules.into_iter().all(is_early));
+    assert!(
+        ![gated_softmax::schedule(), scaled::schedule(), layer_norm::schedule()].into_iter().any(is_early)
+    );
+    for (m, n) in [(0, 5), (0, 2000), (1, 1), (3, 17), (9, 100), (1, 1024), (3, 1500), (40, 1025), (5, 4099)]
+    {
+        for layout in [Layout::Dense, Layout::Narrowed, Layout::Transposed] {
+            let context = format!("{m}×{n} {layout:?}");
+            let x = tame::<f32>((m + n) as u64, &[m, n], layout);
+            let half = tame::<f16>((m + n) as u64, &[m, n], layout);
+            let targets = Tensor::<i32>::from_fn(m, |at| (at[0] * 7 % n) as i32);
+            let y = Tensor::<i32>::from_fn((n, m), |at| ((at[0] * 31 + at[1] * 17) % 93) as i32);
+            let bound = Tensor::<f32>::from_fn(n, |at| 0.5 + at[0] as f32 / n as f32);
+            let (out, mean) = (Tensor::<f32>::zeros((m, n)), Tensor::<f32>::zeros(m));
+            let (losses, hit) = (Tensor::<f32>::zeros(m), Tensor::<bool>::zeros(m));
+            let within = [Within::Sum(64, 1.0), Within::Sum(n, 4.0), Within::Exact];
+            check!(loss::<f32>(&x, &targets) -> losses; [Within::Sum(64, 8.0)]; "m=1", "m=7", "stream=1", "stream=1,m=3"; context);
+            check!(loss::<f16>(&half, &targets) -> losses; [Within::Sum(64, 8.0)]; "m=7", "stream=1"; context);
+            check!(ranged(&x, &y, &bound) -> out, mean, hit; within; "m=1", "m=7", "stream=1", "stream=1,m=3"; context);
+            check!(scaled(&x, &mean) -> losses; [Within::Sum(64, 8.0)]; "stream=1"; context);
+            check!(softmax::<f32>(&x) -> out; [Within::Sum(64, 1.0)]; "stream=1", "stream=1,m=7"; context);
+        }
+    }
+}
+
+/// What a row holds stays its own: a NaN, an infinity, nothing but -∞.
+#[test]
+fn rows_that_are_read_early_do_not_mix() {
+    for n in [33, 1200] {
+        let x = Tensor::<f32>::from_fn((6, n), |at| match at {
+            [1, 5] => f32::NAN,
+            [3, _] => f32::NEG_INFINITY,
+            [4, 7] => f32::INFINITY,
+            [row, column] => (row * 3 + column % 11) as f32,
+            _ => 0.0,
+        });
+        let (targets, config) = (Tensor::<i32>::zeros(6), Config::new().stream(true));
+        let (mut losses, mut out) = (Tensor::<f32>::zeros(6), Tensor::<f32>::zeros((6, n)));
+        loss::with(&config, &x, &targets, &mut losses).unwrap();
+        softmax::with(&config, &x, &mut out).unwrap();
+        let is_nan: Vec<bool> = losses.to_vec().iter().map(|loss| loss.is_nan()).collect();
+        assert_eq!(is_nan, [false, true, false, true, true, false]);
+        let rows: Vec<bool> = out.to_vec().chunks(n).map(|row| row.iter().all(|p| p.is_nan())).collect();
+        assert_eq!(rows, is_nan);
+        let mut wanted = Tensor::<f32>::zeros((6, n));
+        softmax::reference(&x, &mut wanted).unwrap();
+        crate::check::compare(&out, &wanted, "out", Within::Sum(64, 1.0), "with infinities");
+        let wild = Tensor::<i32>::from_fn(6, |at| if at == [4] { n as i32 } else { 0 });
+        let error = loss::with(&config, &x, &wild, &mut losses).unwrap_err();
+        assert!(error.to_string().contains("logits"), "{error}");
+    }
 }
 
 /// What is around an output stays, and an output may be the input.

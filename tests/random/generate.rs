@@ -73,6 +73,7 @@ pub fn program(seed: u64, count: u32) -> String {
 
 fn kernel(random: &mut Random, at: u32) -> String {
     match at % 4 {
+        0 if at % 8 == 4 => rows_below_a_peak(random, at),
         0 => whole_rows(random),
         1 => lanes_in_a_loop(random),
         2 => matrix_product(random),
@@ -89,6 +90,24 @@ fn whole_rows(random: &mut Random) -> String {
     format!(
         "for m in tile(M) {{\n{body}let wave = sin({wave});\nlet height = wave.sum(N);\nrow[m] = {row} + height;\n\
          out[(m, ..)] = {full} + wave / (abs(height) + 1.0);\n}}\n"
+    )
+}
+
+/// The first loop over a row finds a peak only, which the loop with a function needs.
+fn rows_below_a_peak(random: &mut Random, at: u32) -> String {
+    let mut pool = Pool::new(Walk { row: "m", lane: ("..", "N") });
+    let body = pool.statements(random, 2);
+    let (full, other) = (pool.real(random, Shape::Full), pool.real(random, Shape::Full));
+    let peak = random.pick(&[
+        "x[(m, ..)].max(N)",
+        "min(x[(m, ..)], v[..]).min(N)",
+        "i[(m, ..)].max(N).cast::<f32>()",
+    ]);
+    // The one that writes last, or the one with the function.
+    let result = if at % 16 == 4 { "wave / (abs(height) + 1.0)" } else { "wave" };
+    format!(
+        "for m in tile(M) {{\nlet peak = {peak};\n{body}let wave = sin({full} - peak) + {other};\nlet height = wave.sum(N);\n\
+         row[m] = height + peak;\nout[(m, ..)] = {result};\n}}\n"
     )
 }
 

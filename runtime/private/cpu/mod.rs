@@ -15,12 +15,12 @@ mod places;
 mod reduce;
 
 pub use blocks::{
-    Blocks, blocks, bound, columns, columns_in_turn, depth, few_rows, per_program, per_program_of_late_rows,
-    rows,
+    Blocks, are_long, blocks, bound, columns, columns_in_turn, depth, few_rows, per_program,
+    per_program_of_pipelined_rows, rows,
 };
 pub use buffers::{Slots, fill, room, rows_at_once};
 pub(crate) use dot::is_packed_or_kept;
 pub use dot::{PackedSide, SharedPacked, Side, dot, pack};
 pub use lanes::{convert, convert_to_float, divide_by, lanes, narrow, splat, zero};
-pub use places::{Place, Places};
+pub use places::{Place, Places, far};
 pub use reduce::{Extreme, Peak, live};

@@ -76,11 +76,20 @@ impl<'a> Place<'a> {
         self
     }
 
-    /// Has a load ask for nothing: what it reads is the same for each row, so that the caches have it after the
-    /// first. Nor for the first: to tell that apart would cost more in short rows.
+    /// Has a load ask for what is so [`far`].
     #[inline(always)]
     #[must_use]
-    pub fn read_each_row(mut self) -> Place<'a> {
+    pub fn ask_far(mut self, far: isize) -> Place<'a> {
+        self.row = far;
+        self.further = 0;
+        self
+    }
+
+    /// Has a load ask for nothing: others ask for what it reads; or that is the same for each row, so that the caches
+    /// have it after the first. Nor for the first: to tell that apart would cost more in short rows.
+    #[inline(always)]
+    #[must_use]
+    pub fn ask_for_nothing(mut self) -> Place<'a> {
         self.asks = false;
         self
     }
@@ -174,6 +183,21 @@ impl<'a> Place<'a> {
 /// Bytes ahead of contiguous lanes that the caches are asked for. A processor's own prefetching ends with a page, where
 /// the next row of a matrix often begins; so a row comes while the one before it is computed.
 const AHEAD: usize = 4096;
+
+/// How many elements ahead the caches are asked for a row that is read while the one before it is computed: 12 KiB, or
+/// whole rows of `length` where these are `stride` apart.
+#[inline(always)]
+#[must_use]
+pub fn far<E: Element>(stride: isize, length: usize) -> isize {
+    const BYTES: usize = 12 << 10;
+    let elements = BYTES / Ord::max(size_of::<E>(), 1);
+    let rows = elements / Ord::max(length, 1);
+    if stride == length as isize || rows == 0 {
+        elements as isize
+    } else {
+        stride.wrapping_mul(rows as isize)
+    }
+}
 
 /// Elements of a row that stay in the caches until it is read. Rows of 4096 f32 were measured to be 1.25 to 1.3 times
 /// as fast (rms norm from and to memory), of 65,536 1.15 times, of 131,072 not (an EPYC of family 26 with 1 MiB of

@@ -1,0 +1,133 @@
+//! Reads a row ahead: the first lane loop of a row runs along with a loop of the row before (`pipeline.rs`).
+
+use super::pipeline::Beside;
+use super::rows::Rows;
+use super::steps::defined;
+use super::values::{At, LaneLoop};
+use super::{Emitter, names};
+use proc_macro2::TokenStream;
+use quote::quote;
+use tilewright_compiler::ir::{AxisId, Op, ParamId, ReduceOp, ValueId};
+use tilewright_compiler::schedule::{Node, Reduction, Refusal};
+
+/// The lane loop at the beginning of a row that runs along with a later one, of the row before.
+#[derive(Clone)]
+pub struct Early<'n> {
+    /// Which node of the row it is.
+    pub at: usize,
+    /// The lanes of both.
+    axis: AxisId,
+    reductions: &'n [Reduction],
+    body: &'n [Node],
+    /// The tensors of which it reads a row, and which dimension the rows are.
+    reads: Vec<(ParamId, usize)>,
+}
+
+impl Early<'_> {
+    /// The tensors of which it reads a row.
+    pub fn tensors(&self) -> Vec<ParamId> {
+        self.reads.iter().map(|(tensor, _)| *tensor).collect()
+    }
+}
+
+/// An early loop beside another one.
+pub struct BesideEarly {
+    pub beside: Beside,
+    /// Before the loop and after it: its reductions.
+    pub starts: TokenStream,
+    pub finishes: TokenStream,
+}
+
+impl Emitter<'_> {
+    /// The lane loop `at` of a row, if it can run along with the loop `along` of the row before: it only reads
+    /// tensors, and what it reduces to does not depend on how many lanes are reduced at once.
+    pub fn early<'n>(&self, rows: Rows<'n>, at: usize, along: usize) -> Option<Early<'n>> {
+        let Node::Loop { axis, lanes: true, reductions, body } = &rows.body[at] else { return None };
+        let Node::Loop { axis: other, body: computes, .. } = &rows.body[along] else { return None };
+        let is_variable = |value: &ValueId| matches!(self.kernel.values[*value].op, Op::Read(_));
+        let only_reads = |node: &Node| {
+            matches!(node, Node::Compute { value, keep: None } if !is_variable(value))
+                || matches!(node, Node::Accumulate { state: None, .. })
+        };
+        let reads = self.rows_read(rows.axis, &rows.body[at..=at]);
+        let (used, known) = (self.used(body), defined(&rows.body[..at]));
+        let fits = at < along
+            && axis == other
+            && !reads.is_empty()
+            && self.are_heavy(computes)
+            && !self.are_heavy(body)
+            && body.iter().all(only_reads)
+            && reductions.iter().all(|reduction| self.is_early(reduction))
+            && !known.iter().any(|value| used.contains(value));
+        fits.then_some(Early { at, axis: *axis, reductions, body, reads })
+    }
+
+    fn is_early(&self, reduction: &Reduction) -> bool {
+        let Op::Reduce(op, ..) = self.kernel.values[reduction.value].op else { return false };
+        let is_in_any_order = matches!(op, ReduceOp::Max | ReduceOp::Min | ReduceOp::Any | ReduceOp::All);
+        is_in_any_order && reduction.state.is_none() && reduction.keep.is_none()
+    }
+
+    /// Before the rows: the early loop of the first one.
+    pub fn first_early(&self, rows: Rows<'_>, early: &Early<'_>) -> Result<TokenStream, Refusal> {
+        let (position, extent) = (names::position(rows.axis), self.extent(rows.axis));
+        let variables = early.reductions.iter().map(|reduction| {
+            let (name, elem) = (names::early(reduction.value), self.elem(reduction.value));
+            let (ty, zero) = (self.ty(elem, At::Scalar), self.zero(elem));
+            quote!(let mut #name: #ty = #zero;)
+        });
+        let (private, lanes) = (&self.private, self.extent(early.axis));
+        let fars = early.reads.iter().map(|(tensor, dimension)| {
+            let (far, view, element) =
+                (names::far(*tensor), names::param(*tensor), self.element(self.tensor(*tensor).0));
+            quote!(let #far = #private::cpu::far::<#element>(#view.strides[#dimension], #lanes);)
+        });
+        let tokens = self.node_in_row(rows, early.at, self.far_lanes(early))?;
+        let keep = self.keep_early(early);
+        Ok(quote! {
+            #(#fars)*
+            #(#variables)*
+            if #extent > 0 { let #position = 0; #tokens #keep }
+        })
+    }
+
+    /// In a row, in its turn: what the early loop found.
+    pub fn early_values(&self, early: &Early<'_>) -> TokenStream {
+        let values = early.reductions.iter().map(|reduction| {
+            let (name, early) = (names::value(reduction.value), names::early(reduction.value));
+            quote!(let #name = #early;)
+        });
+        quote!(#(#values)*)
+    }
+
+    /// Beside a loop: the early one of the next row. Of the last row it is that row's again, which is in the caches.
+    pub fn beside_early(&self, rows: Rows<'_>, early: &Early<'_>) -> Result<BesideEarly, Refusal> {
+        let info = self.far_lanes(early);
+        let at = At::Lanes(early.axis, &info);
+        let starts = early.reductions.iter().map(|reduction| self.start(reduction, at, 1)).collect();
+        let finishes = early.reductions.iter().map(|reduction| self.finish(reduction, at, 1));
+        let keep = self.keep_early(early);
+        let finishes = quote!({ #(#finishes)* #keep });
+        self.open.borrow_mut().extend([rows.axis, early.axis]);
+        let body = self.nodes(early.body, at);
+        let depth = self.open.borrow().len();
+        self.open.borrow_mut().truncate(depth - 2);
+        let (body, position, extent) = (body?, names::position(rows.axis), self.extent(rows.axis));
+        let tokens = quote!({ let #position = ::core::cmp::Ord::min(#position + 1, #extent - 1); #body });
+        let beside = Beside { tokens, contiguous: info.contiguous.into_inner() };
+        Ok(BesideEarly { beside, starts, finishes })
+    }
+
+    /// Hands what a loop found to the row that it belongs to.
+    fn keep_early(&self, early: &Early<'_>) -> TokenStream {
+        let kept = early.reductions.iter().map(|reduction| {
+            let (name, early) = (names::value(reduction.value), names::early(reduction.value));
+            quote!(#early = #name;)
+        });
+        quote!(#(#kept)*)
+    }
+
+    fn far_lanes(&self, early: &Early<'_>) -> LaneLoop {
+        LaneLoop { far_reads: early.tensors(), ..LaneLoop::default() }
+    }
+}
