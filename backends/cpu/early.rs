@@ -1,6 +1,7 @@
 //! Reads a row ahead: the first lane loop of a row runs along with a loop of the row before (`pipeline.rs`).
 
 use super::pipeline::Beside;
+use super::reduce::UNROLL;
 use super::rows::Rows;
 use super::steps::defined;
 use super::values::{At, LaneLoop};
@@ -19,6 +20,8 @@ pub struct Early<'n> {
     axis: AxisId,
     reductions: &'n [Reduction],
     body: &'n [Node],
+    /// The body of the loop that it goes with.
+    along: &'n [Node],
     /// The tensors of which it reads a row, and which dimension the rows are.
     reads: Vec<(ParamId, usize)>,
 }
@@ -59,7 +62,7 @@ impl Emitter<'_> {
             && body.iter().all(only_reads)
             && reductions.iter().all(|reduction| self.is_early(reduction))
             && !known.iter().any(|value| used.contains(value));
-        fits.then_some(Early { at, axis: *axis, reductions, body, reads })
+        fits.then_some(Early { at, axis: *axis, reductions, body, along: computes, reads })
     }
 
     fn is_early(&self, reduction: &Reduction) -> bool {
@@ -69,7 +72,12 @@ impl Emitter<'_> {
     }
 
     /// Before the rows: the early loop of the first one.
-    pub fn first_early(&self, rows: Rows<'_>, early: &Early<'_>) -> Result<TokenStream, Refusal> {
+    pub fn first_early(
+        &self,
+        rows: Rows<'_>,
+        early: &Early<'_>,
+        has_late: bool,
+    ) -> Result<TokenStream, Refusal> {
         let (position, extent) = (names::position(rows.axis), self.extent(rows.axis));
         let variables = early.reductions.iter().map(|reduction| {
             let (name, elem) = (names::early(reduction.value), self.elem(reduction.value));
@@ -80,7 +88,7 @@ impl Emitter<'_> {
         let fars = early.reads.iter().map(|(tensor, dimension)| {
             let (far, view, element) =
                 (names::far(*tensor), names::param(*tensor), self.element(self.tensor(*tensor).0));
-            quote!(let #far = #private::cpu::far::<#element>(#view.strides[#dimension], #lanes);)
+            quote!(let #far = #private::cpu::far::<#element>(#view.strides[#dimension], #lanes, #has_late);)
         });
         let tokens = self.node_in_row(rows, early.at, self.far_lanes(early))?;
         let keep = self.keep_early(early);
@@ -101,11 +109,17 @@ impl Emitter<'_> {
     }
 
     /// Beside a loop: the early one of the next row. Of the last row it is that row's again, which is in the caches.
-    pub fn beside_early(&self, rows: Rows<'_>, early: &Early<'_>) -> Result<BesideEarly, Refusal> {
+    pub fn beside_early(
+        &self,
+        rows: Rows<'_>,
+        early: &Early<'_>,
+        has_late: bool,
+    ) -> Result<BesideEarly, Refusal> {
         let info = self.far_lanes(early);
         let at = At::Lanes(early.axis, &info);
-        let starts = early.reductions.iter().map(|reduction| self.start(reduction, at, 1)).collect();
-        let finishes = early.reductions.iter().map(|reduction| self.finish(reduction, at, 1));
+        let slots = if self.takes_four(early.along, at) && !has_late { UNROLL } else { 1 };
+        let starts = early.reductions.iter().map(|reduction| self.start(reduction, at, slots)).collect();
+        let finishes = early.reductions.iter().map(|reduction| self.finish(reduction, at, slots));
         let keep = self.keep_early(early);
         let finishes = quote!({ #(#finishes)* #keep });
         self.open.borrow_mut().extend([rows.axis, early.axis]);
@@ -114,7 +128,7 @@ impl Emitter<'_> {
         self.open.borrow_mut().truncate(depth - 2);
         let (body, position, extent) = (body?, names::position(rows.axis), self.extent(rows.axis));
         let tokens = quote!({ let #position = ::core::cmp::Ord::min(#position + 1, #extent - 1); #body });
-        let beside = Beside { tokens, contiguous: info.contiguous.into_inner() };
+        let beside = Beside { tokens, contiguous: info.contiguous.into_inner(), writes: false };
         Ok(BesideEarly { beside, starts, finishes })
     }
 

@@ -3,7 +3,7 @@
 use super::pipeline::{Beside, Pipeline};
 use super::rows::Rows;
 use super::steps::{Steps, defined};
-use super::values::At;
+use super::values::{At, LaneLoop};
 use super::{Emitter, names};
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -64,7 +64,9 @@ impl Emitter<'_> {
         pipeline: &Pipeline<'_>,
         late: &Late<'_>,
     ) -> Result<Beside, Refusal> {
-        let info = self.lanes_of(steps.rows, steps.rows.body.len() - 1, &quote!(2));
+        let last = self.lanes_of(steps.rows, steps.rows.body.len() - 1, &quote!(2));
+        // As the loop that it runs along with.
+        let info = LaneLoop { is_heavy: true, ..last };
         self.open.borrow_mut().extend([steps.rows.axis, late.axis]);
         let body = self.nodes(late.body, At::Lanes(late.axis, &info));
         let depth = self.open.borrow().len();
@@ -74,6 +76,7 @@ impl Emitter<'_> {
         Ok(Beside {
             tokens: quote!(if #position > 0 { #names #body }),
             contiguous: info.contiguous.into_inner(),
+            writes: true,
         })
     }
 

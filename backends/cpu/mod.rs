@@ -6,7 +6,7 @@
 //! outside lane loops on scalars (the instruction set `One`).
 //!
 //! ```text
-//! lanes N:  v2 = exp(v0 - v1)       lanes::<S, 1>(…, |x1, n, slot, unit| {
+//! lanes N:  v2 = exp(v0 - v1)       lanes::<S, 1, true>(0, …, |x1, n, slot, unit| {
 //!                                       let v3 = Vector::sub(v0, splat::<S, f32>(v1));
 //!                                       let v2 = Floats::exp(v3);
 //!                                   })
@@ -15,6 +15,7 @@
 mod data;
 mod dots;
 mod early;
+mod four;
 mod late;
 mod launch;
 mod memory;

@@ -178,26 +178,35 @@ impl Emitter<'_> {
         let info = LaneLoop { is_heavy: self.are_heavy(body), ..info };
         let at = At::Lanes(axis, &info);
         self.open.borrow_mut().push(axis);
-        let body = self.nodes(body, at);
-        self.open.borrow_mut().pop();
-        let body = body?;
-        // Cheap reductions wait for their accumulator: four at a time hide that.
-        let unrolls = info.has_reduction.get() && !info.is_heavy;
-        let slots = if unrolls { UNROLL } else { 1 };
-        let starts = reductions.iter().map(|r| self.start(r, at, slots));
-        let finishes = reductions.iter().map(|r| self.finish(r, at, slots));
+        let one = self.nodes(body, at);
         let mut contiguous = info.contiguous.borrow().clone();
         contiguous.extend(info.beside.contiguous.iter().cloned());
+        let takes_four = self.takes_four(body, at) && !info.beside.writes;
+        let four = if takes_four { self.in_fours(axis, body, &info) } else { Ok(quote!(0)) };
+        self.open.borrow_mut().pop();
+        let (one, four) = (one?, four?);
+        // Cheap reductions wait for their accumulator: four at a time hide that.
+        let unrolls = info.has_reduction.get() && !info.is_heavy;
+        let slots = if unrolls || takes_four { UNROLL } else { 1 };
+        let unroll = if unrolls { UNROLL } else { 1 };
+        let starts = reductions.iter().map(|r| self.start(r, at, slots));
+        let finishes = reductions.iter().map(|r| self.finish(r, at, slots));
         let beside = &info.beside.tokens;
         let (position, extent) = (names::position(axis), self.extent(axis));
-        let [n, slot, unit] = ["n", "slot", "unit"].map(names::plain);
+        let [n, slot, unit, done] = ["n", "slot", "unit", "done"].map(names::plain);
+        let four = takes_four.then(|| quote!(let #done = if #unit { #four } else { 0 };));
+        let is_heavy = info.is_heavy;
+        let done = if takes_four { quote!(#done) } else { quote!(0) };
         Ok(quote! {
             #(#starts)*
-            #private::cpu::lanes::<__S, #slots>(
+            let #unit = true #(&& #contiguous)*;
+            #four
+            #private::cpu::lanes::<__S, #unroll, #is_heavy>(
+                #done,
                 #extent,
-                true #(&& #contiguous)*,
+                #unit,
                 #[inline(always)]
-                |#position: usize, #n: usize, #slot: usize, #unit: bool| { #beside #body },
+                |#position: usize, #n: usize, #slot: usize, #unit: bool| { #beside #one },
             );
             #(#finishes)*
         })

@@ -66,27 +66,26 @@ impl Emitter<'_> {
         tokens
     }
 
-    /// What the lane loop `rows.body[at]` knows of the rows.
+    /// What the lane loop `rows.body[at]` knows of the rows: which tensors with such rows it reads before other loops
+    /// or after others, as the last one.
     pub fn lanes_of(&self, rows: Rows<'_>, at: usize, ahead: &TokenStream) -> LaneLoop {
-        let (early_reads, last_reads) = self.repeated_reads(rows, at);
-        LaneLoop { early_reads, last_reads, rows_ahead: ahead.clone(), ..LaneLoop::default() }
-    }
-
-    /// The tensors with such rows that the lane loop `nodes[at]` reads before others, and those that it reads after
-    /// others, as the last one.
-    fn repeated_reads(&self, rows: Rows<'_>, at: usize) -> (Vec<ParamId>, Vec<ParamId>) {
         let Rows { axis, body: nodes } = rows;
         let read = |nodes: &[Node]| -> Vec<ParamId> {
             self.rows_read(axis, nodes).into_iter().map(|(tensor, _)| tensor).collect()
         };
         let (before, after) = (read(&nodes[..at]), read(&nodes[at + 1..]));
-        let mut here = read(&nodes[at..=at]);
+        let here = read(&nodes[at..=at]);
+        let (mut early, last): (Vec<_>, Vec<_>) = here.into_iter().partition(|tensor| after.contains(tensor));
         if stores_lanes(nodes) {
             // Reads and writes take turns anyway: the next row comes while this one is written.
-            here.retain(|tensor| !after.contains(tensor));
+            early.clear();
         }
-        let (early, late): (Vec<_>, Vec<_>) = here.into_iter().partition(|tensor| after.contains(tensor));
-        (early, late.into_iter().filter(|tensor| before.contains(tensor)).collect())
+        LaneLoop {
+            early_reads: early,
+            last_reads: last.into_iter().filter(|tensor| before.contains(tensor)).collect(),
+            rows_ahead: ahead.clone(),
+            ..LaneLoop::default()
+        }
     }
 
     /// The tensors of which nodes read a row, and which dimension the rows are.

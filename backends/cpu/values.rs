@@ -19,6 +19,8 @@ pub struct LaneLoop {
     /// Values of a `fold`'s closure, all of which are vectors here.
     pub closure: RefCell<Vec<ValueId>>,
     pub has_reduction: Cell<bool>,
+    /// Its vectors are four as one.
+    pub in_fours: Cell<bool>,
     /// It calls functions.
     pub is_heavy: bool,
     /// Tensors that earlier loops over the same row read too, and later ones do not: of these, the caches can be
@@ -67,6 +69,10 @@ impl Emitter<'_> {
             At::Scalar => {
                 let private = &self.private;
                 quote!(#private::simd::One)
+            }
+            At::Lanes(_, lanes) if lanes.in_fours.get() => {
+                let private = &self.private;
+                quote!(#private::simd::Four<__S>)
             }
             At::Lanes(..) => quote!(__S),
         }
@@ -160,8 +166,8 @@ impl Emitter<'_> {
         let index = self.scalar_index(axis);
         match at {
             At::Lanes(lanes, _) if lanes == axis => {
-                let private = &self.private;
-                quote!(<__S as #private::simd::Simd>::iota(#index))
+                let (private, set) = (&self.private, self.set(at));
+                quote!(<#set as #private::simd::Simd>::iota(#index))
             }
             At::Scalar | At::Lanes(..) => index,
         }
@@ -224,8 +230,8 @@ impl Emitter<'_> {
                     && !self.is_vector(*rhs, at)
                 {
                     // One divisor for all lanes.
-                    let (lhs, rhs) = (operand(lhs), self.plain(*rhs, at));
-                    return quote!(#private::cpu::divide_by::<__S>(#lhs, #rhs));
+                    let (lhs, rhs, set) = (operand(lhs), self.plain(*rhs, at), self.set(at));
+                    return quote!(#private::cpu::divide_by::<#set>(#lhs, #rhs));
                 }
                 let is_below = *op == BinaryOp::ExpSub && is_at_most(self.kernel, *lhs, *rhs);
                 let family = if is_below { Family::Floats("exp_below") } else { binary(*op) };

@@ -18,6 +18,7 @@ mod avx512;
 pub mod dot;
 mod eighth;
 mod features;
+mod four;
 mod isa;
 mod math;
 mod memory;
@@ -33,6 +34,7 @@ pub use avx2::Avx2;
 pub use avx512::Avx512;
 pub(crate) use eighth::{E4M3, E5M2};
 pub use features::{with_avx2, with_avx512};
+pub use four::{Four, Singles, Vectors};
 pub use isa::InstructionSet;
 pub(crate) use isa::is_amd;
 pub(crate) use math::divide_by;
@@ -46,29 +48,41 @@ pub use portable::{Bits, Lanes, Portable};
 pub trait Lane: Copy + Send + Sync + 'static {
     /// The vector of this scalar in an instruction set.
     type Of<S: Simd>: Vector<Scalar = Self, Mask = S::Mask>;
+    /// Four vectors as one, each from its number.
+    fn four<S: Simd>(part: impl FnMut(usize) -> Self::Of<S>) -> Self::Of<Four<S>>;
+    /// One of four vectors; `at < 4`.
+    fn part<S: Simd>(of: Self::Of<Four<S>>, at: usize) -> Self::Of<S>;
 }
 
 macro_rules! lanes {
-    ($($T:ident = $Of:ident;)*) => {$(
+    ($($T:ident = $Of:ident in $Four:ident;)*) => {$(
         impl Lane for $T {
             type Of<S: Simd> = S::$Of;
+            #[inline(always)]
+            fn four<S: Simd>(part: impl FnMut(usize) -> S::$Of) -> Self::Of<Four<S>> {
+                $Four::from_parts(part)
+            }
+            #[inline(always)]
+            fn part<S: Simd>(of: Self::Of<Four<S>>, at: usize) -> S::$Of {
+                of.0[at]
+            }
         }
     )*};
 }
 lanes! {
-    f32 = F32;
-    f64 = F64;
-    i32 = I32;
-    u32 = U32;
-    i64 = I64;
-    bool = Mask;
+    f32 = F32 in Singles;
+    f64 = F64 in Vectors;
+    i32 = I32 in Vectors;
+    u32 = U32 in Vectors;
+    i64 = I64 in Vectors;
+    bool = Mask in Vectors;
 }
 
 /// An instruction set.
 ///
 /// # Safety
 /// Values of the vector types may only be made and used in functions that enable the target features
-/// that the implementation names; `LANES` is 1 to 16.
+/// that the implementation names; `LANES` is 1 to 64.
 pub unsafe trait Simd: Memory<Set = Self> + Copy + Send + Sync + 'static {
     /// Lanes of every vector.
     const LANES: usize;
@@ -117,6 +131,8 @@ pub unsafe trait Simd: Memory<Set = Self> + Copy + Send + Sync + 'static {
     fn lookup16(table: &[f32; 16], index: Self::I32) -> Self::F32 {
         Self::F32::from_lanes(|i| table[(index.lane(i) & 15) as usize])
     }
+    /// Whether there are registers for [`Four`] vectors and what functions compute of them.
+    const HAS_ROOM_FOR_FOUR: bool = false;
     /// `x` within `low ..= high`; NaN stays.
     #[inline(always)]
     fn clamp(x: Self::F32, low: f32, high: f32) -> Self::F32 {
@@ -232,9 +248,9 @@ pub trait Masks: Copy {
     /// Lanes `< n` set.
     fn first_lanes(n: usize) -> Self;
     /// Bit `i` is lane `i`.
-    fn bits(self) -> u32;
+    fn bits(self) -> u64;
     /// Lane `i` from bit `i`.
-    fn from_bits(bits: u32) -> Self;
+    fn from_bits(bits: u64) -> Self;
 }
 
 /// What integer vectors can do beyond [`Vector`]. Shift amounts are taken modulo the width.

@@ -285,11 +285,11 @@ impl Masks for bool {
         n > 0
     }
     #[inline(always)]
-    fn bits(self) -> u32 {
-        u32::from(self)
+    fn bits(self) -> u64 {
+        u64::from(self)
     }
     #[inline(always)]
-    fn from_bits(bits: u32) -> bool {
+    fn from_bits(bits: u64) -> bool {
         bits & 1 != 0
     }
 }

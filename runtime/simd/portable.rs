@@ -240,11 +240,11 @@ impl<const N: usize> Masks for Bits<N> {
         Bits(if n >= N { Self::ALL } else { Self::ALL & ((1 << n) - 1) })
     }
     #[inline(always)]
-    fn bits(self) -> u32 {
-        u32::from(self.0)
+    fn bits(self) -> u64 {
+        u64::from(self.0)
     }
     #[inline(always)]
-    fn from_bits(bits: u32) -> Self {
+    fn from_bits(bits: u64) -> Self {
         Bits(bits as u16 & Self::ALL)
     }
 }

@@ -3,17 +3,40 @@
 use crate::element::{Element, Vector as Of};
 use crate::simd::{Cast, Integers, Lane, Odd, Simd, Vector};
 
-/// Calls `body(at, n, slot, unit)` for all of `0 .. len`, a vector of `n` lanes from `at` at a time: `n`
+/// Calls `body(at)` for all of `0 .. len` but a rest, four vectors at a time from `at`, where a set of instructions has
+/// the registers for it; how many lanes that are.
+#[inline(always)]
+pub fn fours<S: Simd>(len: usize, mut body: impl FnMut(usize)) -> usize {
+    let end = if S::HAS_ROOM_FOR_FOUR { whole(len, 4 * S::LANES) } else { 0 };
+    let mut at = 0;
+    while at < end {
+        body(at);
+        at += 4 * S::LANES;
+    }
+    end
+}
+
+/// Calls `part(i, at)` for each of the four vectors from `first` on.
+#[inline(always)]
+pub fn each_of_four<S: Simd>(first: usize, mut part: impl FnMut(usize, usize)) {
+    part(0, first);
+    part(1, first + S::LANES);
+    part(2, first + 2 * S::LANES);
+    part(3, first + 3 * S::LANES);
+}
+
+/// Calls `body(at, n, slot, unit)` for all of `begin .. len`, a vector of `n` lanes from `at` at a time: `n`
 /// is `LANES`, a constant, up to the last vector. With `UNROLL`, that many vectors are in flight and
 /// `slot` numbers them, so that a reduction can have as many accumulators. `unit` says whether lanes are
 /// contiguous in memory: a constant in either copy of the loop.
 #[inline(always)]
-pub fn lanes<S: Simd, const UNROLL: usize>(
+pub fn lanes<S: Simd, const UNROLL: usize, const IS_HEAVY: bool>(
+    begin: usize,
     len: usize,
     unit: bool,
     mut body: impl FnMut(usize, usize, usize, bool),
 ) {
-    let mut at = 0;
+    let mut at = begin;
     if unit {
         if UNROLL == 4 {
             while at + 4 * S::LANES <= len {
@@ -24,9 +47,18 @@ pub fn lanes<S: Simd, const UNROLL: usize>(
                 at += 4 * S::LANES;
             }
         }
-        while at + S::LANES <= len {
-            body(at, S::LANES, 0, true);
-            at += S::LANES;
+        if IS_HEAVY {
+            // An end that is known before takes a register less. Short loops would be unrolled by it.
+            let end = begin + whole(len - begin, S::LANES);
+            while at < end {
+                body(at, S::LANES, 0, true);
+                at += S::LANES;
+            }
+        } else {
+            while at + S::LANES <= len {
+                body(at, S::LANES, 0, true);
+                at += S::LANES;
+            }
         }
         if at < len {
             body(at, len - at, 0, true);
@@ -37,6 +69,12 @@ pub fn lanes<S: Simd, const UNROLL: usize>(
             at += S::LANES;
         }
     }
+}
+
+/// The multiples of `part` in `length`, together.
+#[inline(always)]
+fn whole(length: usize, part: usize) -> usize {
+    length - length % part
 }
 
 /// All lanes `x`.

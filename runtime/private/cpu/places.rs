@@ -147,10 +147,11 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// As `store`; past the caches if `stream`, for lanes that fill a vector where one may be stored so.
+    /// As `store`; past the caches if `stream`, for lanes that fill a vector where one may be stored so. They are those
+    /// from the `at`th on of a loop over lanes, whole vectors before them: all are aligned if the first one is.
     ///
     /// # Safety
-    /// As for [`Place::store`].
+    /// As for [`Place::store`]; `at` is a multiple of `LANES` if `n` is `LANES` and `stride` 1.
     #[inline(always)]
     pub unsafe fn store_or_stream<S: Simd, E: Element>(
         &self,
@@ -158,10 +159,10 @@ impl<'a> Place<'a> {
         stride: isize,
         n: usize,
         lanes: Of<S, E>,
-        stream: bool,
+        (stream, at): (bool, usize),
     ) {
         let first = to.wrapping_offset(self.offset);
-        let is_aligned = first.addr().is_multiple_of(S::LANES * size_of::<E>());
+        let is_aligned = first.wrapping_sub(at).addr().is_multiple_of(S::LANES * size_of::<E>());
         if stream && stride == 1 && n == S::LANES && is_aligned && self.inside {
             // SAFETY: promised by the caller; aligned.
             unsafe { E::stream::<S>(first, lanes) }
@@ -184,13 +185,13 @@ impl<'a> Place<'a> {
 /// the next row of a matrix often begins; so a row comes while the one before it is computed.
 const AHEAD: usize = 4096;
 
-/// How many elements ahead the caches are asked for a row that is read while the one before it is computed: 12 KiB, or
-/// whole rows of `length` where these are `stride` apart.
+/// How many elements ahead the caches are asked for a row that is read while the one before it is computed: 16 KiB, or
+/// 10 if rows are also written past the caches meanwhile; or whole rows of `length` where these are `stride` apart.
 #[inline(always)]
 #[must_use]
-pub fn far<E: Element>(stride: isize, length: usize) -> isize {
-    const BYTES: usize = 12 << 10;
-    let elements = BYTES / Ord::max(size_of::<E>(), 1);
+pub fn far<E: Element>(stride: isize, length: usize, writes: bool) -> isize {
+    let bytes = if writes { 10 << 10 } else { 16 << 10 };
+    let elements = bytes / Ord::max(size_of::<E>(), 1);
     let rows = elements / Ord::max(length, 1);
     if stride == length as isize || rows == 0 {
         elements as isize
@@ -286,7 +287,15 @@ impl<S: Simd> Places<'_, S> {
 
 #[cfg(test)]
 mod tests {
-    use super::{AHEAD, LONGEST_ROW, Place};
+    use super::{AHEAD, LONGEST_ROW, Place, far};
+
+    #[test]
+    fn a_row_ahead_is_some_kilobytes_or_whole_rows_where_they_are_apart() {
+        assert_eq!([far::<f32>(4096, 4096, false), far::<f32>(4096, 4096, true)], [4096, 2560]);
+        assert_eq!([far::<u8>(64, 64, false), far::<f64>(64, 64, false)], [16384, 2048]);
+        assert_eq!([far::<f32>(1200, 1024, false), far::<f32>(-1200, 1024, true)], [4800, -2400]);
+        assert_eq!([far::<f32>(9000, 8192, false), far::<f32>(0, 0, false)], [4096, 4096]);
+    }
 
     #[test]
     fn the_next_row_is_asked_for_if_it_is_apart_or_read_for_the_last_time() {

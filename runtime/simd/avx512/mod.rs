@@ -55,6 +55,7 @@ unsafe impl Simd for Avx512 {
     fn scale(x: F32x16, n: F32x16) -> F32x16 {
         F32x16(intrinsic!(_mm512_scalef_ps(x.0, n.0)))
     }
+    const HAS_ROOM_FOR_FOUR: bool = true;
     const SCALES_FAR: bool = true;
     #[inline(always)]
     fn scale_floor(x: F32x16, n: F32x16) -> F32x16 {

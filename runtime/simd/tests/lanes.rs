@@ -1,6 +1,6 @@
 //! Lane by lane, every operation equals the scalar one.
 
-use super::{Check, Random, everywhere};
+use super::{Check, Random, everywhere_and_of_four};
 use crate::simd::{Cast, Floats, Integers, Lane, Masks, Simd, Vector};
 use std::fmt::Debug;
 
@@ -196,7 +196,7 @@ macro_rules! mask {
         binary!($S, $T, $a, $b, Masks: and or xor);
         unary!($S, $T, $a, Masks: not);
         let mask = vector::<$S, bool>($a);
-        let bits = $a.iter().rev().fold(0, |bits, &x| bits << 1 | u32::from(x));
+        let bits = $a.iter().rev().fold(0, |bits, &x| bits << 1 | u64::from(x));
         assert_eq!(mask.bits(), bits);
         assert_eq!(<$S as Simd>::Mask::from_bits(bits).bits(), bits);
         assert_eq!(mask.any(), bits != 0);
@@ -212,32 +212,32 @@ check_type!(Bool, bool, mask);
 
 #[test]
 fn f32_lanes_equal_scalars() {
-    everywhere::<F32>();
+    everywhere_and_of_four::<F32>();
 }
 
 #[test]
 fn f64_lanes_equal_scalars() {
-    everywhere::<F64>();
+    everywhere_and_of_four::<F64>();
 }
 
 #[test]
 fn i32_lanes_equal_scalars() {
-    everywhere::<I32>();
+    everywhere_and_of_four::<I32>();
 }
 
 #[test]
 fn u32_lanes_equal_scalars() {
-    everywhere::<U32>();
+    everywhere_and_of_four::<U32>();
 }
 
 #[test]
 fn i64_lanes_equal_scalars() {
-    everywhere::<I64>();
+    everywhere_and_of_four::<I64>();
 }
 
 #[test]
 fn masks_equal_truth_values() {
-    everywhere::<Bool>();
+    everywhere_and_of_four::<Bool>();
 }
 
 struct Iota;
@@ -254,5 +254,5 @@ impl Check for Iota {
 
 #[test]
 fn iota_counts_from_its_first_lane() {
-    everywhere::<Iota>();
+    everywhere_and_of_four::<Iota>();
 }

@@ -4,7 +4,7 @@ mod accuracy;
 mod lanes;
 mod memory;
 
-use super::{InstructionSet, One, Portable, Simd};
+use super::{Four, InstructionSet, One, Portable, Simd};
 
 /// Something to do under an instruction set.
 trait Check {
@@ -31,6 +31,21 @@ fn everywhere<C: Check>() {
             unsafe { avx512::<C>() }
         } else {
             println!("not checked: this machine lacks avx512");
+        }
+    }
+}
+
+/// Does it under every instruction set that this machine has, and with four vectors as one.
+fn everywhere_and_of_four<C: Check>() {
+    everywhere::<C>();
+    C::under::<Four<Portable>>();
+    #[cfg(target_arch = "x86_64")]
+    {
+        use super::{Avx512, with_avx512};
+        with_avx512! { fn avx512<C: Check>() { C::under::<Four<Avx512>>() } }
+        if InstructionSet::Avx512.is_available() {
+            // SAFETY: the processor has the features.
+            unsafe { avx512::<C>() }
         }
     }
 }

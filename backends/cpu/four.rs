@@ -1,0 +1,197 @@
+//! Lane loops that call functions take four vectors in step.
+//!
+//! Operations are those of one instruction set with four times as many lanes, `Four<S>`; what moves lanes, to or from
+//! memory or into a reduction, does so for one vector of `S` after the other:
+//!
+//! ```text
+//! lanes N:  v0 = x[m, N]        let done = fours::<S>(…, |x1| {
+//!           v2 = exp(v0)            let v0 = f32::four::<S>(|part| { let x1 = …; x.load::<S>(…) });
+//!           v4 = sum of v2          let v2 = Floats::exp(v0);
+//!                                   each_of_four::<S>(x1, |part, x1| { let v2 = f32::part(v2, part); r4[part] += v2 });
+//!                               });
+//!                               lanes::<S, 1, true>(done, …, |x1, n, slot, unit| …)
+//! ```
+
+use super::values::{At, LaneLoop};
+use super::{Emitter, names};
+use proc_macro2::TokenStream;
+use quote::quote;
+use std::collections::BTreeSet;
+use tilewright_compiler::ir::{AxisId, Index, Op, ReduceOp, UnaryOp, ValueId};
+use tilewright_compiler::schedule::{Node, Refusal, is_leaf, operands};
+
+impl Emitter<'_> {
+    /// Whether the body of a lane loop calls functions, and all else in it can be done for four vectors. Not with
+    /// `silu`, whose tables take so many registers that it is slower (`silu · mul`, 0.97).
+    pub fn takes_four(&self, nodes: &[Node], at: At<'_>) -> bool {
+        let is_silu = |node: &Node| {
+            let Node::Compute { value, .. } = node else { return false };
+            matches!(self.kernel.values[*value].op, Op::Unary(UnaryOp::Silu, _))
+        };
+        nodes.iter().any(|node| self.is_function(node))
+            && nodes.iter().all(|node| self.is_for_four(node, at) && !is_silu(node))
+    }
+
+    fn is_for_four(&self, node: &Node, at: At<'_>) -> bool {
+        match node {
+            Node::Compute { value, .. } => {
+                let op = &self.kernel.values[*value].op;
+                let is_far = matches!(op, Op::Load { index, .. } if !self.are_neighbours(index, at));
+                !is_far && self.is_vector(*value, at)
+            }
+            Node::Keep { .. } | Node::Fetch { .. } => true,
+            Node::Accumulate { value, .. } => {
+                let op = &self.kernel.values[*value].op;
+                matches!(op, Op::Reduce(op, ..) if !matches!(op, ReduceOp::Argmax | ReduceOp::Argmin))
+            }
+            Node::Store { index, .. } => self.are_neighbours(index, at),
+            Node::Assign { .. }
+            | Node::Loop { .. }
+            | Node::Dot(_)
+            | Node::Sum { .. }
+            | Node::Copy { .. }
+            | Node::Sequential { .. }
+            | Node::If { .. }
+            | Node::Break
+            | Node::Continue => false,
+        }
+    }
+
+    /// Whether lanes are in one place with a stride.
+    fn are_neighbours(&self, index: &[Index], at: At<'_>) -> bool {
+        let At::Lanes(lanes, _) = at else { return false };
+        index.iter().all(|index| match index {
+            Index::Axis { axis, offset } => offset.is_none() || *axis != lanes,
+            Index::Scalar(value) | Index::Gather(value) => !self.is_vector(*value, at),
+        })
+    }
+
+    /// The lanes that a loop takes in step, four vectors at a time: how many those are.
+    pub fn in_fours(&self, axis: AxisId, nodes: &[Node], info: &LaneLoop) -> Result<TokenStream, Refusal> {
+        let (private, position, extent) = (&self.private, names::position(axis), self.extent(axis));
+        let beside = &info.beside.tokens;
+        let beside = (!beside.is_empty()).then(|| self.each_of_four(axis, beside));
+        let nodes = self.loads_late(nodes).into_iter();
+        let body: TokenStream =
+            nodes.map(|node| self.of_four(node, axis, info)).collect::<Result<_, Refusal>>()?;
+        Ok(quote! {
+            #private::cpu::fours::<__S>(#extent, #[inline(always)] |#position: usize| { #beside #body })
+        })
+    }
+
+    /// Nodes with each load right before what uses it, so that it takes no registers before, but not behind what
+    /// writes.
+    fn loads_late<'n>(&self, nodes: &'n [Node]) -> Vec<&'n Node> {
+        let (mut ordered, mut waiting): (Vec<&Node>, Vec<(ValueId, &Node)>) = Default::default();
+        for node in nodes {
+            let Node::Compute { value, keep: None } = node else {
+                ordered.extend(waiting.drain(..).map(|(_, load)| load));
+                ordered.push(node);
+                continue;
+            };
+            if let Op::Load { .. } = self.kernel.values[*value].op {
+                waiting.push((*value, node));
+                continue;
+            }
+            let used = operands(self.kernel, *value);
+            ordered.extend(waiting.iter().filter(|(load, _)| used.contains(load)).map(|(_, load)| *load));
+            waiting.retain(|(load, _)| !used.contains(load));
+            ordered.push(node);
+        }
+        ordered.extend(waiting.into_iter().map(|(_, load)| load));
+        ordered
+    }
+
+    /// A node for four vectors.
+    fn of_four(&self, node: &Node, axis: AxisId, info: &LaneLoop) -> Result<TokenStream, Refusal> {
+        let (at, private) = (At::Lanes(axis, info), &self.private);
+        let part = |node: &Node| -> Result<TokenStream, Refusal> {
+            let (parts, tokens) = (self.parts(node, at), self.node(node, at)?);
+            Ok(self.each_of_four(axis, &quote!(#parts #tokens)))
+        };
+        let (value, keep) = match node {
+            Node::Compute { value, keep } => (value, *keep),
+            Node::Fetch { value, .. } => (value, None),
+            Node::Keep { .. }
+            | Node::Accumulate { .. }
+            | Node::Store { .. }
+            | Node::Assign { .. }
+            | Node::Loop { .. }
+            | Node::Dot(_)
+            | Node::Sum { .. }
+            | Node::Copy { .. }
+            | Node::Sequential { .. }
+            | Node::If { .. }
+            | Node::Break
+            | Node::Continue => return part(node),
+        };
+        let (name, elem) = (names::value(*value), self.elem(*value));
+        let moves = matches!(self.kernel.values[*value].op, Op::Load { .. } | Op::Read(_));
+        info.in_fours.set(true);
+        let (ty, computed) = (self.ty(elem, at), self.compute(*value, at));
+        info.in_fours.set(false);
+        let tokens = if moves || matches!(node, Node::Fetch { .. }) {
+            let (scalar, position, n) = (self.scalar(elem), names::position(axis), self.within_four());
+            let number = names::plain("part");
+            let (parts, moved) = (self.parts(node, at), self.node(node, at)?);
+            quote! {
+                let #name: #ty = <#scalar as #private::simd::Lane>::four::<__S>(#[inline(always)] |#number: usize| {
+                    let #position = #position + #number * <__S as #private::simd::Simd>::LANES;
+                    #n #parts #moved #name
+                });
+            }
+        } else {
+            quote!(let #name: #ty = #computed;)
+        };
+        let kept = keep.filter(|_| !moves).map(|buffer| part(&Node::Keep { value: *value, buffer }));
+        let kept = kept.transpose()?;
+        Ok(quote!(#tokens #kept))
+    }
+
+    /// Code for one vector, for each of four.
+    fn each_of_four(&self, axis: AxisId, tokens: &TokenStream) -> TokenStream {
+        let (private, position, n) = (&self.private, names::position(axis), self.within_four());
+        let part = names::plain("part");
+        quote! {
+            #private::cpu::each_of_four::<__S>(#position, #[inline(always)] |#part: usize, #position: usize| {
+                #n #tokens
+            });
+        }
+    }
+
+    /// What the body of a lane loop knows of its vector, where that is one of four.
+    fn within_four(&self) -> TokenStream {
+        let private = &self.private;
+        let [n, slot, unit, part] = ["n", "slot", "unit", "part"].map(names::plain);
+        quote!(let (#n, #slot, #unit) = (<__S as #private::simd::Simd>::LANES, #part, true);)
+    }
+
+    /// One of four vectors, of each value that a node uses.
+    fn parts(&self, node: &Node, at: At<'_>) -> TokenStream {
+        let (private, part) = (&self.private, names::plain("part"));
+        let used = match node {
+            Node::Compute { value, .. } | Node::Accumulate { value, .. } => operands(self.kernel, *value),
+            Node::Keep { value, .. } => vec![*value],
+            Node::Store { index, value, .. } => {
+                index.iter().filter_map(Index::value).chain([*value]).collect()
+            }
+            Node::Fetch { .. }
+            | Node::Assign { .. }
+            | Node::Loop { .. }
+            | Node::Dot(_)
+            | Node::Sum { .. }
+            | Node::Copy { .. }
+            | Node::Sequential { .. }
+            | Node::If { .. }
+            | Node::Break
+            | Node::Continue => Vec::new(),
+        };
+        let is_one = |value: &ValueId| self.is_vector(*value, at) && !is_leaf(self.kernel, *value);
+        let used: BTreeSet<ValueId> = used.into_iter().filter(is_one).collect();
+        let parts = used.into_iter().map(|value| {
+            let (name, scalar) = (names::value(value), self.scalar(self.elem(value)));
+            quote!(let #name = <#scalar as #private::simd::Lane>::part::<__S>(#name, #part);)
+        });
+        quote!(#(#parts)*)
+    }
+}
