@@ -1,18 +1,16 @@
 //! Reads a row ahead: the first lane loop of a row runs along with a loop of the row before (`pipeline.rs`).
 
 use super::pipeline::Beside;
-use super::reduce::UNROLL;
 use super::rows::Rows;
 use super::steps::defined;
 use super::values::{At, LaneLoop};
 use super::{Emitter, names};
 use proc_macro2::TokenStream;
 use quote::quote;
-use tilewright_compiler::ir::{AxisId, Op, ParamId, ReduceOp, ValueId};
+use tilewright_compiler::ir::{AxisId, Index, Op, ParamId, ReduceOp, ValueId};
 use tilewright_compiler::schedule::{Node, Reduction, Refusal};
 
 /// The lane loop at the beginning of a row that runs along with a later one, of the row before.
-#[derive(Clone)]
 pub struct Early<'n> {
     /// Which node of the row it is.
     pub at: usize,
@@ -20,8 +18,6 @@ pub struct Early<'n> {
     axis: AxisId,
     reductions: &'n [Reduction],
     body: &'n [Node],
-    /// The body of the loop that it goes with.
-    along: &'n [Node],
     /// The tensors of which it reads a row, and which dimension the rows are.
     reads: Vec<(ParamId, usize)>,
 }
@@ -46,7 +42,7 @@ impl Emitter<'_> {
     /// tensors, and what it reduces to does not depend on how many lanes are reduced at once.
     pub fn early<'n>(&self, rows: Rows<'n>, at: usize, along: usize) -> Option<Early<'n>> {
         let Node::Loop { axis, lanes: true, reductions, body } = &rows.body[at] else { return None };
-        let Node::Loop { axis: other, body: computes, .. } = &rows.body[along] else { return None };
+        let Node::Loop { axis: other, .. } = &rows.body[along] else { return None };
         let is_variable = |value: &ValueId| matches!(self.kernel.values[*value].op, Op::Read(_));
         let only_reads = |node: &Node| {
             matches!(node, Node::Compute { value, keep: None } if !is_variable(value))
@@ -57,12 +53,21 @@ impl Emitter<'_> {
         let fits = at < along
             && axis == other
             && !reads.is_empty()
-            && self.are_heavy(computes)
             && !self.are_heavy(body)
-            && body.iter().all(only_reads)
+            && body.iter().all(|node| only_reads(node) && self.reads_along(node, *axis))
             && reductions.iter().all(|reduction| self.is_early(reduction))
             && !known.iter().any(|value| used.contains(value));
-        fits.then_some(Early { at, axis: *axis, reductions, body, along: computes, reads })
+        fits.then_some(Early { at, axis: *axis, reductions, body, reads })
+    }
+
+    /// Whether what a node loads has its last dimension along an axis, or none: else no vector of the loop that it goes
+    /// with would be contiguous.
+    fn reads_along(&self, node: &Node, lanes: AxisId) -> bool {
+        let Node::Compute { value, .. } = node else { return true };
+        let Op::Load { index, .. } = &self.kernel.values[*value].op else { return true };
+        let is_lanes = |index: &Index| matches!(index, Index::Axis { axis, .. } if *axis == lanes);
+        let before = index.len().saturating_sub(1);
+        !index[..before].iter().any(is_lanes)
     }
 
     fn is_early(&self, reduction: &Reduction) -> bool {
@@ -108,18 +113,13 @@ impl Emitter<'_> {
         quote!(#(#values)*)
     }
 
-    /// Beside a loop: the early one of the next row. Of the last row it is that row's again, which is in the caches.
-    pub fn beside_early(
-        &self,
-        rows: Rows<'_>,
-        early: &Early<'_>,
-        has_late: bool,
-    ) -> Result<BesideEarly, Refusal> {
+    /// Beside a loop: the early one of the next row. Of the last row it is that row's again, which is in the caches; it
+    /// comes before the body of the loop, which may write where that row was read.
+    pub fn beside_early(&self, rows: Rows<'_>, early: &Early<'_>) -> Result<BesideEarly, Refusal> {
         let info = self.far_lanes(early);
         let at = At::Lanes(early.axis, &info);
-        let slots = if self.takes_four(early.along, at) && !has_late { UNROLL } else { 1 };
-        let starts = early.reductions.iter().map(|reduction| self.start(reduction, at, slots)).collect();
-        let finishes = early.reductions.iter().map(|reduction| self.finish(reduction, at, slots));
+        let starts = early.reductions.iter().map(|reduction| self.start(reduction, at, 1)).collect();
+        let finishes = early.reductions.iter().map(|reduction| self.finish(reduction, at, 1));
         let keep = self.keep_early(early);
         let finishes = quote!({ #(#finishes)* #keep });
         self.open.borrow_mut().extend([rows.axis, early.axis]);
@@ -142,6 +142,6 @@ impl Emitter<'_> {
     }
 
     fn far_lanes(&self, early: &Early<'_>) -> LaneLoop {
-        LaneLoop { far_reads: early.tensors(), ..LaneLoop::default() }
+        LaneLoop { far_reads: early.tensors(), has_one_slot: true, ..LaneLoop::default() }
     }
 }

@@ -12,24 +12,34 @@
 //!                               lanes::<S, 1, true>(done, …, |x1, n, slot, unit| …)
 //! ```
 
+use super::data::Lane;
 use super::values::{At, LaneLoop};
 use super::{Emitter, names};
 use proc_macro2::TokenStream;
 use quote::quote;
 use std::collections::BTreeSet;
-use tilewright_compiler::ir::{AxisId, Index, Op, ReduceOp, UnaryOp, ValueId};
+use tilewright_compiler::ir::{AxisId, BinaryOp, Index, Op, ReduceOp, UnaryOp, ValueId};
 use tilewright_compiler::schedule::{Node, Refusal, is_leaf, operands};
 
 impl Emitter<'_> {
-    /// Whether the body of a lane loop calls functions, and all else in it can be done for four vectors. Not with
-    /// `silu`, whose tables take so many registers that it is slower (`silu · mul`, 0.97).
+    /// Whether the body of a lane loop calls functions that are chains of operations on f32, and no others, and all
+    /// else in it can be done for four vectors.
     pub fn takes_four(&self, nodes: &[Node], at: At<'_>) -> bool {
-        let is_silu = |node: &Node| {
-            let Node::Compute { value, .. } = node else { return false };
-            matches!(self.kernel.values[*value].op, Op::Unary(UnaryOp::Silu, _))
-        };
-        nodes.iter().any(|node| self.is_function(node))
-            && nodes.iter().all(|node| self.is_for_four(node, at) && !is_silu(node))
+        let is_other = |node: &Node| self.is_function(node) && !self.is_chain(node);
+        nodes.iter().any(|node| self.is_chain(node))
+            && nodes.iter().all(|node| self.is_for_four(node, at) && !is_other(node))
+    }
+
+    /// Functions of f64 and remainders go lane by lane, `pow` through f64, and the tables of `silu` take so many
+    /// registers that it is slower (`silu · mul`, 0.97).
+    fn is_chain(&self, node: &Node) -> bool {
+        let Node::Compute { value, .. } = node else { return false };
+        let is_apart = matches!(
+            self.kernel.values[*value].op,
+            Op::Unary(UnaryOp::Silu, _) | Op::Binary(BinaryOp::Rem | BinaryOp::Pow, ..)
+        );
+        let is_wide = matches!(self.lane(self.elem(*value)), Lane::F64 | Lane::I64);
+        self.is_function(node) && !is_apart && !is_wide
     }
 
     fn is_for_four(&self, node: &Node, at: At<'_>) -> bool {
@@ -70,7 +80,8 @@ impl Emitter<'_> {
     pub fn in_fours(&self, axis: AxisId, nodes: &[Node], info: &LaneLoop) -> Result<TokenStream, Refusal> {
         let (private, position, extent) = (&self.private, names::position(axis), self.extent(axis));
         let beside = &info.beside.tokens;
-        let beside = (!beside.is_empty()).then(|| self.each_of_four(axis, beside));
+        // What goes beside has one accumulator.
+        let beside = (!beside.is_empty()).then(|| self.each_of_four(axis, beside, &quote!(0)));
         let nodes = self.loads_late(nodes).into_iter();
         let body: TokenStream =
             nodes.map(|node| self.of_four(node, axis, info)).collect::<Result<_, Refusal>>()?;
@@ -104,10 +115,10 @@ impl Emitter<'_> {
 
     /// A node for four vectors.
     fn of_four(&self, node: &Node, axis: AxisId, info: &LaneLoop) -> Result<TokenStream, Refusal> {
-        let (at, private) = (At::Lanes(axis, info), &self.private);
+        let (at, private, number) = (At::Lanes(axis, info), &self.private, names::plain("part"));
         let part = |node: &Node| -> Result<TokenStream, Refusal> {
             let (parts, tokens) = (self.parts(node, at), self.node(node, at)?);
-            Ok(self.each_of_four(axis, &quote!(#parts #tokens)))
+            Ok(self.each_of_four(axis, &quote!(#parts #tokens), &quote!(#number)))
         };
         let (value, keep) = match node {
             Node::Compute { value, keep } => (value, *keep),
@@ -127,12 +138,10 @@ impl Emitter<'_> {
         };
         let (name, elem) = (names::value(*value), self.elem(*value));
         let moves = matches!(self.kernel.values[*value].op, Op::Load { .. } | Op::Read(_));
-        info.in_fours.set(true);
-        let (ty, computed) = (self.ty(elem, at), self.compute(*value, at));
-        info.in_fours.set(false);
+        let scalar = self.scalar(elem);
+        let ty = quote!(<#scalar as #private::simd::Lane>::Of<#private::simd::Four<__S>>);
         let tokens = if moves || matches!(node, Node::Fetch { .. }) {
-            let (scalar, position, n) = (self.scalar(elem), names::position(axis), self.within_four());
-            let number = names::plain("part");
+            let (position, n) = (names::position(axis), self.within_four(&quote!(#number)));
             let (parts, moved) = (self.parts(node, at), self.node(node, at)?);
             quote! {
                 let #name: #ty = <#scalar as #private::simd::Lane>::four::<__S>(#[inline(always)] |#number: usize| {
@@ -141,6 +150,9 @@ impl Emitter<'_> {
                 });
             }
         } else {
+            info.in_fours.set(true);
+            let computed = self.compute(*value, at);
+            info.in_fours.set(false);
             quote!(let #name: #ty = #computed;)
         };
         let kept = keep.filter(|_| !moves).map(|buffer| part(&Node::Keep { value: *value, buffer }));
@@ -148,9 +160,9 @@ impl Emitter<'_> {
         Ok(quote!(#tokens #kept))
     }
 
-    /// Code for one vector, for each of four.
-    fn each_of_four(&self, axis: AxisId, tokens: &TokenStream) -> TokenStream {
-        let (private, position, n) = (&self.private, names::position(axis), self.within_four());
+    /// Code for one vector, for each of four, and the accumulator of each.
+    fn each_of_four(&self, axis: AxisId, tokens: &TokenStream, slot: &TokenStream) -> TokenStream {
+        let (private, position, n) = (&self.private, names::position(axis), self.within_four(slot));
         let part = names::plain("part");
         quote! {
             #private::cpu::each_of_four::<__S>(#position, #[inline(always)] |#part: usize, #position: usize| {
@@ -160,10 +172,10 @@ impl Emitter<'_> {
     }
 
     /// What the body of a lane loop knows of its vector, where that is one of four.
-    fn within_four(&self) -> TokenStream {
+    fn within_four(&self, accumulator: &TokenStream) -> TokenStream {
         let private = &self.private;
-        let [n, slot, unit, part] = ["n", "slot", "unit", "part"].map(names::plain);
-        quote!(let (#n, #slot, #unit) = (<__S as #private::simd::Simd>::LANES, #part, true);)
+        let [n, slot, unit] = ["n", "slot", "unit"].map(names::plain);
+        quote!(let (#n, #slot, #unit) = (<__S as #private::simd::Simd>::LANES, #accumulator, true);)
     }
 
     /// One of four vectors, of each value that a node uses.

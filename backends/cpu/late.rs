@@ -12,7 +12,6 @@ use tilewright_compiler::ir::{AxisId, ValueId};
 use tilewright_compiler::schedule::{BufferId, Node, Refusal};
 
 /// The lane loop at the end of a row that runs along with the one before it, of the next row.
-#[derive(Clone)]
 pub struct Late<'n> {
     /// The lanes of both.
     axis: AxisId,
@@ -27,7 +26,7 @@ impl Emitter<'_> {
     /// The last lane loop of a row, if it writes past the caches and can run along with the loop `along` of the row
     /// after, which ends with a reduction.
     pub fn late<'n>(&self, rows: Rows<'n>, along: usize, own: &BTreeSet<BufferId>) -> Option<Late<'n>> {
-        let (last, before) = rows.body.split_last()?;
+        let last = rows.body.last()?;
         let Node::Loop { axis, lanes: true, reductions, body } = last else { return None };
         let Node::Loop { axis: other, reductions: others, .. } = &rows.body[along] else { return None };
         let streamed = self.streamed();
@@ -35,13 +34,11 @@ impl Emitter<'_> {
         let only_reads = |node: &Node| {
             matches!(node, Node::Compute { keep: None, .. } | Node::Fetch { .. }) || stores(node)
         };
-        let is_loop = |node: &Node| matches!(node, Node::Loop { .. });
         let fits = axis == other
             && reductions.is_empty()
             && !others.is_empty()
             && body.iter().all(only_reads)
-            && body.iter().any(stores)
-            && !before[along + 1..].iter().any(is_loop);
+            && body.iter().any(stores);
         if !fits {
             return None;
         }

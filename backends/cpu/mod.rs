@@ -6,9 +6,9 @@
 //! outside lane loops on scalars (the instruction set `One`).
 //!
 //! ```text
-//! lanes N:  v2 = exp(v0 - v1)       lanes::<S, 1, true>(0, …, |x1, n, slot, unit| {
+//! lanes N:  v2 = abs(v0 - v1)       lanes::<S, 1, false>(0, …, |x1, n, slot, unit| {
 //!                                       let v3 = Vector::sub(v0, splat::<S, f32>(v1));
-//!                                       let v2 = Floats::exp(v3);
+//!                                       let v2 = Vector::abs(v3);
 //!                                   })
 //! ```
 
@@ -30,6 +30,7 @@ mod steps;
 mod values;
 mod work;
 
+use pipeline::Overlap;
 use proc_macro2::{Group, Span, TokenStream, TokenTree};
 use quote::{quote, quote_spanned};
 use std::cell::RefCell;
@@ -62,10 +63,10 @@ pub fn schedule_in_words(kernel: &Kernel) -> String {
     let pipelines = emitter.pipelines();
     let together = emitter.rows_in_steps().into_iter().map(|axis| {
         let name = &schedule.kernel.axes[axis].key;
-        let pipeline = pipelines.iter().find(|(of, _)| *of == axis).map(|(_, pipeline)| match pipeline {
-            [true, true] => "one at a time past the caches: the first lane loop goes with the row before, the last one with the row after",
-            [true, false] => "long ones one at a time: the first lane loop goes with the row before",
-            [false, _] => "one at a time past the caches: the last lane loop goes with the row after",
+        let pipeline = pipelines.iter().find(|rows| rows.axis == axis).map(|rows| match rows.overlap {
+            Overlap::Both => "one at a time past the caches: the first lane loop goes with the row before, the last one with the row after",
+            Overlap::Early => "long ones one at a time: the first lane loop goes with the row before",
+            Overlap::Late => "one at a time past the caches: the last lane loop goes with the row after",
         });
         let pipeline = pipeline.map_or_else(String::new, |words| format!("each {name}: {words}\n"));
         format!("each {name}: up to {MOST_ROWS} short ones take each lane loop together\n{pipeline}")

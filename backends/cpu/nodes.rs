@@ -182,11 +182,11 @@ impl Emitter<'_> {
         let mut contiguous = info.contiguous.borrow().clone();
         contiguous.extend(info.beside.contiguous.iter().cloned());
         let takes_four = self.takes_four(body, at) && !info.beside.writes;
-        let four = if takes_four { self.in_fours(axis, body, &info) } else { Ok(quote!(0)) };
+        let four = takes_four.then(|| self.in_fours(axis, body, &info)).transpose();
         self.open.borrow_mut().pop();
         let (one, four) = (one?, four?);
         // Cheap reductions wait for their accumulator: four at a time hide that.
-        let unrolls = info.has_reduction.get() && !info.is_heavy;
+        let unrolls = info.has_reduction.get() && !info.is_heavy && !info.has_one_slot;
         let slots = if unrolls || takes_four { UNROLL } else { 1 };
         let unroll = if unrolls { UNROLL } else { 1 };
         let starts = reductions.iter().map(|r| self.start(r, at, slots));
@@ -194,13 +194,12 @@ impl Emitter<'_> {
         let beside = &info.beside.tokens;
         let (position, extent) = (names::position(axis), self.extent(axis));
         let [n, slot, unit, done] = ["n", "slot", "unit", "done"].map(names::plain);
-        let four = takes_four.then(|| quote!(let #done = if #unit { #four } else { 0 };));
         let is_heavy = info.is_heavy;
-        let done = if takes_four { quote!(#done) } else { quote!(0) };
+        let four = four.map_or_else(|| quote!(0), |four| quote!(if #unit { #four } else { 0 }));
         Ok(quote! {
             #(#starts)*
             let #unit = true #(&& #contiguous)*;
-            #four
+            let #done = #four;
             #private::cpu::lanes::<__S, #unroll, #is_heavy>(
                 #done,
                 #extent,

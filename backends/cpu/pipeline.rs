@@ -8,9 +8,9 @@
 //! ```text
 //! for each m                                lanes N: v1 = max of x of the first m
 //!   lanes N: v1 = max of x                  for each m
-//!   lanes N: b0 = exp(x - v1), v4 = sum       lanes N: store out[m - 1] = b0 / v4 of m - 1, then
-//!   lanes N: store out = b0 / v4                       b0 = exp(x - v1), v4 = sum,
-//!                                                      v1 of m + 1 = max of x[m + 1]
+//!   lanes N: b0 = exp(x - v1), v4 = sum       lanes N: store out[m - 1] = b0 / v4 of m - 1,
+//!   lanes N: store out = b0 / v4                       v1 of m + 1 = max of x[m + 1],
+//!                                                      b0 = exp(x - v1), v4 = sum
 //!                                           lanes N: store out = b0 / v4, of the last m
 //! ```
 
@@ -23,13 +23,13 @@ use super::{Emitter, names};
 use proc_macro2::TokenStream;
 use quote::quote;
 use std::collections::BTreeSet;
+use tilewright_compiler::ir::AxisId;
 use tilewright_compiler::schedule::{BufferId, Node, Refusal, operation_cost};
 
 /// What an operation costs that takes as long as a vector takes to memory: an exponential.
 const FUNCTION: u32 = 20;
 
 /// The loops of a row that run along with those of its neighbours.
-#[derive(Clone)]
 pub struct Pipeline<'n> {
     /// Which node of a row is the lane loop that others run along with: one that computes more than it reads.
     pub along: usize,
@@ -37,6 +37,34 @@ pub struct Pipeline<'n> {
     pub early: Option<Early<'n>>,
     /// The last lane loop, of the row before.
     pub late: Option<Late<'n>>,
+}
+
+/// Which loops of a row run along with those of its neighbours.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Overlap {
+    /// The first one.
+    Early,
+    /// The last one.
+    Late,
+    Both,
+}
+
+/// Rows that may go through a pipeline.
+pub struct PipelinedRows {
+    pub axis: AxisId,
+    /// The axes of its lane loops.
+    pub lanes: BTreeSet<AxisId>,
+    pub overlap: Overlap,
+}
+
+impl Pipeline<'_> {
+    pub fn overlap(&self) -> Overlap {
+        match (&self.early, &self.late) {
+            (_, None) => Overlap::Early,
+            (None, Some(_)) => Overlap::Late,
+            (Some(_), Some(_)) => Overlap::Both,
+        }
+    }
 }
 
 /// Code beside the body of a lane loop.
@@ -78,12 +106,12 @@ impl Emitter<'_> {
     }
 
     /// When rows of such `lengths` go through their pipeline: those with a late loop if it writes past the caches.
-    pub fn is_pipelined(&self, has_late: bool, lengths: &TokenStream) -> TokenStream {
+    pub fn is_pipelined(&self, overlap: Overlap, lengths: &[TokenStream]) -> TokenStream {
         let (private, stream) = (&self.private, names::plain("stream"));
-        if has_late {
-            return quote!(#stream.heavy);
+        match overlap {
+            Overlap::Early => quote!((#stream.heavy || #private::cpu::are_long(&[#(#lengths),*]))),
+            Overlap::Late | Overlap::Both => quote!(#stream.heavy),
         }
-        quote!((#stream.heavy || #private::cpu::are_long(#lengths)))
     }
 
     /// Rows in their pipeline.
@@ -105,7 +133,7 @@ impl Emitter<'_> {
                 }
                 let (mut starts, mut finishes) = Default::default();
                 if let Some(early) = early {
-                    let next = self.beside_early(steps.rows, early, late.is_some())?;
+                    let next = self.beside_early(steps.rows, early)?;
                     beside.tokens.extend(next.beside.tokens);
                     beside.contiguous.extend(next.beside.contiguous);
                     (starts, finishes, asked) = (next.starts, next.finishes, early.tensors());

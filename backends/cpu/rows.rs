@@ -29,7 +29,7 @@ impl Emitter<'_> {
                 let (begin, end) = (names::begin(*axis), names::end(*axis));
                 quote!(#end - #begin)
             });
-            let is_pipelined = self.is_pipelined(pipeline.late.is_some(), &quote!(&[#(#lengths),*]));
+            let is_pipelined = self.is_pipelined(pipeline.overlap(), &lengths.collect::<Vec<_>>());
             let pipelined = self.pipelined(&steps, pipeline)?;
             return Ok(quote!(if #is_pipelined { #pipelined } else { #in_turn }));
         }

@@ -144,10 +144,15 @@ impl Emitter<'_> {
         });
         let known = known.iter().map(|axis| names::block(*axis));
         let row = quote!(&[#(#whole,)* #(#known,)*]);
-        let pipeline = self.pipelines().into_iter().find(|(of, _)| *of == axis);
+        let pipeline = self.pipelines().into_iter().find(|rows| rows.axis == axis);
         match info.kind.dim().zip(pipeline) {
-            Some((dim, (_, [_, has_late]))) => {
-                let (dim, is_pipelined) = (names::dim(dim), self.is_pipelined(has_late, &row));
+            Some((dim, rows)) => {
+                let lengths = rows.lanes.iter().filter_map(|lanes| match self.kernel.axes[*lanes].kind {
+                    AxisKind::Whole { dim } => Some(names::dim(dim).to_token_stream()),
+                    AxisKind::Tile { .. } | AxisKind::Each { .. } | AxisKind::Unroll { .. } => None,
+                });
+                let is_pipelined = self.is_pipelined(rows.overlap, &lengths.collect::<Vec<_>>());
+                let dim = names::dim(dim);
                 quote!(if #is_pipelined {
                     #private::cpu::per_program_of_pipelined_rows(#dim, #row, launch.threads()?)
                 } else {

@@ -13,7 +13,7 @@
 //!                                     for each of them …
 //! ```
 
-use super::pipeline::Pipeline;
+use super::pipeline::{Overlap, Pipeline, PipelinedRows};
 use super::rows::Rows;
 use super::values::At;
 use super::{Emitter, names};
@@ -28,7 +28,6 @@ use tilewright_compiler::schedule::{BufferId, Node, Operand, Reduction, Refusal,
 pub const MOST_ROWS: usize = 4;
 
 /// A loop over rows whose steps a few rows take together.
-#[derive(Clone)]
 pub struct Steps<'n> {
     pub rows: Rows<'n>,
     steps: Vec<&'n [Node]>,
@@ -140,12 +139,12 @@ impl Emitter<'_> {
         self.row_loops().into_iter().map(|steps| steps.rows.axis).collect()
     }
 
-    /// Those whose rows may go through a pipeline, and whether their first and last loops do.
-    pub fn pipelines(&self) -> Vec<(AxisId, [bool; 2])> {
+    /// Those whose rows may go through a pipeline.
+    pub fn pipelines(&self) -> Vec<PipelinedRows> {
         let loops = self.row_loops().into_iter();
         let pipelines = loops.filter_map(|steps| {
-            let pipeline = steps.pipeline?;
-            Some((steps.rows.axis, [pipeline.early.is_some(), pipeline.late.is_some()]))
+            let overlap = steps.pipeline?.overlap();
+            Some(PipelinedRows { axis: steps.rows.axis, lanes: steps.lanes, overlap })
         });
         pipelines.collect()
     }
@@ -165,7 +164,7 @@ impl Emitter<'_> {
     pub fn copies(&self, buffer: BufferId) -> Option<TokenStream> {
         let steps = self.row_loops().into_iter().find(|steps| steps.own.contains(&buffer))?;
         let n_rows = self.n_rows(&steps);
-        let has_late = steps.pipeline.is_some_and(|pipeline| pipeline.late.is_some());
+        let has_late = steps.pipeline.is_some_and(|pipeline| pipeline.overlap() != Overlap::Early);
         Some(if has_late { quote!(::core::cmp::Ord::max(#n_rows, 2)) } else { n_rows })
     }
 

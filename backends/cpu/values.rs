@@ -32,6 +32,8 @@ pub struct LaneLoop {
     pub rows_ahead: TokenStream,
     /// Tensors of which it reads a row that no loop before it read, nor a neighbour's.
     pub far_reads: Vec<ParamId>,
+    /// Its reductions have one accumulator each, wherever a row is: which of two zeros a maximum is depends on that.
+    pub has_one_slot: bool,
     /// Tensors that others ask the caches for.
     pub asked: Vec<ParamId>,
     /// What comes before its body: that of neighbouring rows.

@@ -54,9 +54,12 @@ unsafe impl<S: Simd> Memory for Four<S> {
     }
 }
 
-// SAFETY: the vector types are arrays of those of `S`, which are made and used where `S` may be.
+// SAFETY: the vector types are arrays of those of `S`, which are made and used where `S` may be; 64 lanes at most.
 unsafe impl<S: Simd> Simd for Four<S> {
-    const LANES: usize = 4 * S::LANES;
+    const LANES: usize = {
+        assert!(S::LANES <= 16, "four vectors as one are of a set of instructions, not of others as one");
+        4 * S::LANES
+    };
     const NAME: &'static str = S::NAME;
     type F32 = Singles<S>;
     type F64 = Vectors<S::F64>;

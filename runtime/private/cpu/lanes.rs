@@ -25,10 +25,10 @@ pub fn each_of_four<S: Simd>(first: usize, mut part: impl FnMut(usize, usize)) {
     part(3, first + 3 * S::LANES);
 }
 
-/// Calls `body(at, n, slot, unit)` for all of `begin .. len`, a vector of `n` lanes from `at` at a time: `n`
-/// is `LANES`, a constant, up to the last vector. With `UNROLL`, that many vectors are in flight and
-/// `slot` numbers them, so that a reduction can have as many accumulators. `unit` says whether lanes are
-/// contiguous in memory: a constant in either copy of the loop.
+/// Calls `body(at, n, slot, unit)` for all of `begin .. len`, a vector of `n` lanes from `at` at a time: `n` is `LANES`, a
+/// constant, up to the last vector. With `UNROLL`, that many vectors are in flight and `slot` numbers them, so that a
+/// reduction can have as many accumulators. `unit` says whether lanes are contiguous in memory: a constant in either
+/// copy of the loop. `begin <= len` is a multiple of `LANES`, and so is each `at`; `IS_HEAVY` if the body calls functions.
 #[inline(always)]
 pub fn lanes<S: Simd, const UNROLL: usize, const IS_HEAVY: bool>(
     begin: usize,

@@ -4,7 +4,7 @@
 //! Generated code follows a tensor's pointer only through [`Place`] and [`Places`], which check, or
 //! with indices that are in range by construction: an axis over a dimension runs within `0 .. length`,
 //! and the launch has made sure that all tensors agree on the length; a lane loop names only lanes
-//! below the end of its axis. Tile buffers have room for a whole block of each of their axes, and the
+//! below the end of its axis, a whole vector from a multiple of its lanes on. Tile buffers have room for a whole block of each of their axes, and the
 //! launch makes no block longer than the one that the workspace was sized for.
 
 mod blocks;
