@@ -122,11 +122,8 @@ impl Emitter<'_> {
         let finishes = early.reductions.iter().map(|reduction| self.finish(reduction, at, 1));
         let keep = self.keep_early(early);
         let finishes = quote!({ #(#finishes)* #keep });
-        self.open.borrow_mut().extend([rows.axis, early.axis]);
-        let body = self.nodes(early.body, at);
-        let depth = self.open.borrow().len();
-        self.open.borrow_mut().truncate(depth - 2);
-        let (body, position, extent) = (body?, names::position(rows.axis), self.extent(rows.axis));
+        let body = self.body_beside(rows.axis, early.body, at)?;
+        let (position, extent) = (names::position(rows.axis), self.extent(rows.axis));
         let tokens = quote!({ let #position = ::core::cmp::Ord::min(#position + 1, #extent - 1); #body });
         let beside = Beside { tokens, contiguous: info.contiguous.into_inner(), writes: false };
         Ok(BesideEarly { beside, starts, finishes })

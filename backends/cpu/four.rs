@@ -120,27 +120,18 @@ impl Emitter<'_> {
             let (parts, tokens) = (self.parts(node, at), self.node(node, at)?);
             Ok(self.each_of_four(axis, &quote!(#parts #tokens), &quote!(#number)))
         };
-        let (value, keep) = match node {
-            Node::Compute { value, keep } => (value, *keep),
-            Node::Fetch { value, .. } => (value, None),
-            Node::Keep { .. }
-            | Node::Accumulate { .. }
-            | Node::Store { .. }
-            | Node::Assign { .. }
-            | Node::Loop { .. }
-            | Node::Dot(_)
-            | Node::Sum { .. }
-            | Node::Copy { .. }
-            | Node::Sequential { .. }
-            | Node::If { .. }
-            | Node::Break
-            | Node::Continue => return part(node),
+        let (value, keep, is_fetch) = if let Node::Compute { value, keep } = node {
+            (value, *keep, false)
+        } else if let Node::Fetch { value, .. } = node {
+            (value, None, true)
+        } else {
+            return part(node);
         };
         let (name, elem) = (names::value(*value), self.elem(*value));
-        let moves = matches!(self.kernel.values[*value].op, Op::Load { .. } | Op::Read(_));
+        let moves = is_fetch || matches!(self.kernel.values[*value].op, Op::Load { .. } | Op::Read(_));
         let scalar = self.scalar(elem);
         let ty = quote!(<#scalar as #private::simd::Lane>::Of<#private::simd::Four<__S>>);
-        let tokens = if moves || matches!(node, Node::Fetch { .. }) {
+        let tokens = if moves {
             let (position, n) = (names::position(axis), self.within_four(&quote!(#number)));
             let (parts, moved) = (self.parts(node, at), self.node(node, at)?);
             quote! {
@@ -181,23 +172,12 @@ impl Emitter<'_> {
     /// One of four vectors, of each value that a node uses.
     fn parts(&self, node: &Node, at: At<'_>) -> TokenStream {
         let (private, part) = (&self.private, names::plain("part"));
-        let used = match node {
-            Node::Compute { value, .. } | Node::Accumulate { value, .. } => operands(self.kernel, *value),
-            Node::Keep { value, .. } => vec![*value],
-            Node::Store { index, value, .. } => {
-                index.iter().filter_map(Index::value).chain([*value]).collect()
-            }
-            Node::Fetch { .. }
-            | Node::Assign { .. }
-            | Node::Loop { .. }
-            | Node::Dot(_)
-            | Node::Sum { .. }
-            | Node::Copy { .. }
-            | Node::Sequential { .. }
-            | Node::If { .. }
-            | Node::Break
-            | Node::Continue => Vec::new(),
-        };
+        let mut used = Vec::new();
+        if let Node::Compute { value, .. } | Node::Accumulate { value, .. } = node {
+            used = operands(self.kernel, *value);
+        } else if let Node::Keep { value, .. } | Node::Store { value, .. } = node {
+            used.push(*value);
+        }
         let is_one = |value: &ValueId| self.is_vector(*value, at) && !is_leaf(self.kernel, *value);
         let used: BTreeSet<ValueId> = used.into_iter().filter(is_one).collect();
         let parts = used.into_iter().map(|value| {

@@ -64,11 +64,8 @@ impl Emitter<'_> {
         let last = self.lanes_of(steps.rows, steps.rows.body.len() - 1, &quote!(2));
         // As the loop that it runs along with.
         let info = LaneLoop { is_heavy: true, ..last };
-        self.open.borrow_mut().extend([steps.rows.axis, late.axis]);
-        let body = self.nodes(late.body, At::Lanes(late.axis, &info));
-        let depth = self.open.borrow().len();
-        self.open.borrow_mut().truncate(depth - 2);
-        let (body, position) = (body?, names::position(steps.rows.axis));
+        let body = self.body_beside(steps.rows.axis, late.body, At::Lanes(late.axis, &info))?;
+        let position = names::position(steps.rows.axis);
         let names = self.late_names(steps, pipeline, late, &quote!(#position - 1));
         Ok(Beside {
             tokens: quote!(if #position > 0 { #names #body }),

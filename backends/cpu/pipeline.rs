@@ -18,7 +18,7 @@ use super::early::Early;
 use super::late::Late;
 use super::rows::Rows;
 use super::steps::Steps;
-use super::values::LaneLoop;
+use super::values::{At, LaneLoop};
 use super::{Emitter, names};
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -161,6 +161,16 @@ impl Emitter<'_> {
             for #position in 0..#extent { #own #row #kept }
             #end
         })
+    }
+
+    /// The body of a lane loop of a neighbouring row, beside another one.
+    pub fn body_beside(&self, rows: AxisId, body: &[Node], at: At<'_>) -> Result<TokenStream, Refusal> {
+        let depth = self.open.borrow().len();
+        let lanes = if let At::Lanes(lanes, _) = at { Some(lanes) } else { None };
+        self.open.borrow_mut().extend([rows].into_iter().chain(lanes));
+        let tokens = self.nodes(body, at);
+        self.open.borrow_mut().truncate(depth);
+        tokens
     }
 
     /// The row `at` of each buffer for one row. A late loop reads those of the row before.
