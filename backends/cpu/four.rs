@@ -60,6 +60,7 @@ impl Emitter<'_> {
             | Node::Dot(_)
             | Node::Sum { .. }
             | Node::Copy { .. }
+            | Node::Shortcut { .. }
             | Node::Sequential { .. }
             | Node::If { .. }
             | Node::Break

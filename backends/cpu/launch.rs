@@ -402,6 +402,7 @@ impl Emitter<'_> {
             | Node::Sequential { .. }
             | Node::Sum { .. }
             | Node::Copy { .. }
+            | Node::Shortcut { .. }
             | Node::If { .. }
             | Node::Break
             | Node::Continue => {}

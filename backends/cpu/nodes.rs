@@ -135,6 +135,10 @@ impl Emitter<'_> {
             Node::Loop { axis, lanes: false, reductions, body } => self.row_loop(*axis, reductions, body)?,
             Node::Dot(dot) => self.dot(dot)?,
             Node::Sequential { axis, first, body } => self.sequential(*axis, *first, body)?,
+            Node::Shortcut { value, condition, known, otherwise } => {
+                let otherwise = self.node(otherwise, at)?;
+                self.shortcut(*value, [*condition, *known], &otherwise)
+            }
             Node::If { condition, then, otherwise } => {
                 let condition = self.plain(*condition, At::Scalar);
                 let (then, otherwise) = (self.nodes(then, at)?, self.nodes(otherwise, at)?);
@@ -155,6 +159,19 @@ impl Emitter<'_> {
             }
             Node::Continue => quote!(continue;),
         })
+    }
+
+    /// A reduction that is known if a condition holds; `otherwise` finds it.
+    pub fn shortcut(
+        &self,
+        value: ValueId,
+        [condition, known]: [ValueId; 2],
+        otherwise: &TokenStream,
+    ) -> TokenStream {
+        let name = names::value(value);
+        let [condition, known] = [condition, known].map(|value| self.plain(value, At::Scalar));
+        let found = quote!(if #condition { #known } else { #otherwise #name });
+        self.let_value(value, found, At::Scalar)
     }
 
     fn let_value(&self, value: ValueId, tokens: TokenStream, at: At<'_>) -> TokenStream {

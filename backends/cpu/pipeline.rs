@@ -78,7 +78,7 @@ pub struct Beside {
 }
 
 impl Emitter<'_> {
-    /// The pipeline of rows whose first step ends with node `first`.
+    /// The pipeline of rows whose first lane loop that reduces is node `first`.
     pub fn pipeline<'n>(
         &self,
         rows: Rows<'n>,

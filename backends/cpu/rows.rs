@@ -57,13 +57,20 @@ impl Emitter<'_> {
     /// One of them; a lane loop with what is known of it.
     pub fn node_in_row(&self, rows: Rows<'_>, at: usize, lanes: LaneLoop) -> Result<TokenStream, Refusal> {
         self.open.borrow_mut().push(rows.axis);
-        let tokens = if let Node::Loop { axis, lanes: true, reductions, body } = &rows.body[at] {
-            self.lane_loop(*axis, reductions, body, lanes)
-        } else {
-            self.node(&rows.body[at], At::Scalar)
-        };
+        let tokens = self.node_with(&rows.body[at], lanes);
         self.open.borrow_mut().pop();
         tokens
+    }
+
+    fn node_with(&self, node: &Node, lanes: LaneLoop) -> Result<TokenStream, Refusal> {
+        if let Node::Loop { axis, lanes: true, reductions, body } = node {
+            return self.lane_loop(*axis, reductions, body, lanes);
+        }
+        if let Node::Shortcut { value, condition, known, otherwise } = node {
+            let otherwise = self.node_with(otherwise, lanes)?;
+            return Ok(self.shortcut(*value, [*condition, *known], &otherwise));
+        }
+        self.node(node, At::Scalar)
     }
 
     /// What the lane loop `rows.body[at]` knows of the rows: which tensors with such rows it reads before other loops

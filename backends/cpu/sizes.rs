@@ -37,6 +37,7 @@ impl Uses {
                     self.visit(body, is_float);
                 }
                 Node::Sequential { body, .. } | Node::Copy { body, .. } => self.visit(body, is_float),
+                Node::Shortcut { otherwise, .. } => self.visit(std::slice::from_ref(otherwise), is_float),
                 Node::If { then: first, otherwise: second, .. }
                 | Node::Sum { body: first, clear: second, .. } => {
                     self.visit(first, is_float);

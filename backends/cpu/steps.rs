@@ -169,11 +169,11 @@ impl Emitter<'_> {
     }
 
     /// The steps of a row, if there are several and rows do not depend on one another: a step ends with a lane loop
-    /// that reduces.
+    /// that reduces, or what it saves another one.
     pub fn steps<'n>(&self, rows: Rows<'n>, reductions: &[Reduction]) -> Option<Steps<'n>> {
         let Rows { axis, body } = rows;
-        let (mut steps, mut lanes) = (Vec::new(), BTreeSet::new());
-        let (mut begin, mut n_lane_loops) = (0, 0);
+        let (mut ends, mut lanes) = (Vec::new(), BTreeSet::new());
+        let (mut n_lane_loops, mut first) = (0, None);
         for (at, node) in body.iter().enumerate() {
             match node {
                 Node::Loop { axis, lanes: true, reductions, body: inner } => {
@@ -184,9 +184,15 @@ impl Emitter<'_> {
                     }
                     lanes.insert(*axis);
                     n_lane_loops += 1;
+                    first = first.or((!reductions.is_empty()).then_some(at));
                     if !reductions.is_empty() && at + 1 < body.len() {
-                        steps.push(&body[begin..=at]);
-                        begin = at + 1;
+                        ends.push(at + 1);
+                    }
+                }
+                // Its loop runs for few rows, so it belongs to the loop that knows the value for the others.
+                Node::Shortcut { .. } => {
+                    if let Some(end) = ends.last_mut() {
+                        *end = at + 1;
                     }
                 }
                 Node::Compute { .. }
@@ -205,11 +211,15 @@ impl Emitter<'_> {
                 | Node::Continue => return None,
             }
         }
-        steps.push(&body[begin..]);
+        let begins = [0].into_iter().chain(ends.iter().copied());
+        let steps: Vec<_> = begins
+            .zip(ends.iter().copied().chain([body.len()]))
+            .map(|(begin, end)| &body[begin..end])
+            .collect();
         let own = self.own_buffers(axis, body)?;
         let is_worth_it = steps.len() > 1 && n_lane_loops > 1 && reductions.is_empty();
         (is_worth_it && self.stores_are_apart(&steps)).then(|| {
-            let pipeline = self.pipeline(rows, steps[0].len() - 1, &own);
+            let pipeline = first.and_then(|first| self.pipeline(rows, first, &own));
             Steps { rows, steps, lanes, own, pipeline }
         })
     }
@@ -268,9 +278,12 @@ impl Emitter<'_> {
                 sides.chain([dot.into]).collect()
             }
             Node::Sum { into, .. } => vec![*into],
-            Node::Store { .. } | Node::Sequential { .. } | Node::If { .. } | Node::Break | Node::Continue => {
-                Vec::new()
-            }
+            Node::Store { .. }
+            | Node::Sequential { .. }
+            | Node::Shortcut { .. }
+            | Node::If { .. }
+            | Node::Break
+            | Node::Continue => Vec::new(),
         }
     }
 
@@ -314,6 +327,9 @@ impl Emitter<'_> {
                 index.iter().filter_map(Index::value).chain([*value]).for_each(&mut add);
             }
             Node::Loop { reductions, .. } => reductions.iter().for_each(|reduction| add(reduction.value)),
+            Node::Shortcut { value, condition, known, otherwise: _ } => {
+                [value, condition, known].into_iter().for_each(|value| add(*value));
+            }
             Node::Dot(_)
             | Node::Sum { .. }
             | Node::Copy { .. }
@@ -331,6 +347,9 @@ pub fn defined(nodes: &[Node]) -> Vec<ValueId> {
     let mut values = Vec::new();
     for node in nodes {
         if let Node::Compute { value, .. } | Node::Fetch { value, .. } = node {
+            values.push(*value);
+        }
+        if let Node::Shortcut { value, .. } = node {
             values.push(*value);
         }
         if let Node::Loop { reductions, .. } = node {

@@ -16,7 +16,7 @@
 //!
 //! Stages: `lower` (mean → sum / count), `branches` (on const parameters), `forward` (variables whose content is
 //! known), `order` (which axis is inside which), `runs`, `cost` (what is computed again), `fuse` (loops), `place`
-//! (scopes and buffers), `sums` (products without passes before and after).
+//! (scopes and buffers), `sums` (products without passes before and after), `spread` (variances without one).
 
 mod branches;
 mod cost;
@@ -28,6 +28,7 @@ mod peaks;
 mod place;
 mod print;
 mod runs;
+mod spread;
 mod sums;
 #[cfg(test)]
 mod tests;
@@ -155,6 +156,17 @@ pub enum Node {
         /// What is done for each block.
         body: Vec<Node>,
     },
+    /// A reduction that is known if a condition holds.
+    Shortcut {
+        /// The reduced value.
+        value: ValueId,
+        /// A scalar bool.
+        condition: ValueId,
+        /// The value if it holds.
+        known: ValueId,
+        /// The lane loop that finds it if not.
+        otherwise: Box<Node>,
+    },
     /// On a scalar.
     If {
         /// A scalar bool.
@@ -257,6 +269,7 @@ pub fn schedule(kernel: &Kernel) -> Result<Schedule, Refusal> {
     let anchored = cost::anchored(&kernel, &runs);
     let mut schedule = place::place(kernel, grid, &order, &runs, &anchored);
     sums::sums(&mut schedule);
+    spread::spread(&mut schedule);
     Ok(schedule)
 }
 
@@ -268,6 +281,7 @@ pub fn each_node<'n>(nodes: &'n [Node], visit: &mut impl FnMut(&'n Node)) {
             Node::Loop { body, .. } | Node::Sequential { body, .. } | Node::Copy { body, .. } => {
                 each_node(body, visit);
             }
+            Node::Shortcut { otherwise, .. } => each_node(std::slice::from_ref(otherwise), visit),
             Node::If { then: first, otherwise: second, .. }
             | Node::Sum { body: first, clear: second, .. } => {
                 each_node(first, visit);

@@ -29,7 +29,7 @@ pub fn is_at_most(kernel: &Kernel, value: ValueId, bound: ValueId) -> bool {
 }
 
 /// The value that has been given more axes.
-fn unspread(kernel: &Kernel, mut value: ValueId) -> ValueId {
+pub(super) fn unspread(kernel: &Kernel, mut value: ValueId) -> ValueId {
     while let Op::Broadcast(of) = kernel.values[value].op {
         value = of;
     }

@@ -398,6 +398,7 @@ fn keep(nodes: &mut [Node], kept: &HashMap<ValueId, BufferId>) {
                 self::keep(body, kept);
             }
             Node::Sequential { body, .. } | Node::Copy { body, .. } => self::keep(body, kept),
+            Node::Shortcut { otherwise, .. } => self::keep(std::slice::from_mut(otherwise), kept),
             Node::If { then: first, otherwise: second, .. }
             | Node::Sum { body: first, clear: second, .. } => {
                 self::keep(first, kept);

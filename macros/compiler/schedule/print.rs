@@ -69,6 +69,11 @@ impl Schedule {
                 writeln!(f, "in order for each block of {}", self.axis(*axis))?;
                 self.nodes(f, body, depth + 1)
             }
+            Node::Shortcut { value, condition, known, otherwise } => {
+                let [known, condition] = [known, condition].map(|value| name(kernel, *value));
+                writeln!(f, "v{} = {known} if {condition}, else", value.0)?;
+                self.nodes(f, std::slice::from_ref(otherwise), depth + 1)
+            }
             Node::If { condition, then, otherwise } => {
                 writeln!(f, "if {}", name(kernel, *condition))?;
                 self.nodes(f, then, depth + 1)?;

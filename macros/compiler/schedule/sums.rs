@@ -51,6 +51,7 @@ fn clear_by_products(schedule: &Schedule, nodes: &mut Vec<Node>) {
             | Node::Store { .. }
             | Node::Dot(_)
             | Node::Copy { .. }
+            | Node::Shortcut { .. }
             | Node::Break
             | Node::Continue => {}
         }
@@ -135,6 +136,7 @@ fn only_sums(schedule: &Schedule, nodes: &[Node], buffer: BufferId) -> bool {
         | Node::Dot(_)
         | Node::Sum { .. }
         | Node::Copy { .. }
+        | Node::Shortcut { .. }
         | Node::Break
         | Node::Continue => !touches(schedule, node, buffer),
     })
@@ -158,6 +160,7 @@ fn first_clears(nodes: &mut [Node], buffer: BufferId) {
             | Node::Store { .. }
             | Node::Dot(_)
             | Node::Copy { .. }
+            | Node::Shortcut { .. }
             | Node::Break
             | Node::Continue => {}
         }
@@ -184,6 +187,7 @@ fn touches(schedule: &Schedule, node: &Node, buffer: BufferId) -> bool {
         Node::Sum { into, body, clear } => *into == buffer || any(body) || any(clear),
         Node::Copy { buffer: other, body } => *other == buffer || any(body),
         Node::If { then, otherwise, .. } => any(then) || any(otherwise),
+        Node::Shortcut { otherwise, .. } => touches(schedule, otherwise, buffer),
         Node::Store { .. } | Node::Break | Node::Continue => false,
     }
 }

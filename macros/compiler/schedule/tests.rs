@@ -49,6 +49,103 @@ fn softmax_is_three_lane_loops_in_one_row_loop() {
 }
 
 #[test]
+fn a_variance_comes_from_the_loop_of_its_mean() {
+    check(
+        "fn layer_norm<T: Float, M, N>(x: &Tensor<T, (M, N)>, out: &mut Tensor<f32, (M, N)>) {
+            for m in tile(M) {
+                let row = x[(m, ..)];
+                let centred = row - row.mean(N);
+                out[(m, ..)] = centred * rsqrt((centred * centred).mean(N) + 1e-5);
+            }
+        }",
+        "in parallel for each block of m
+           v12 = cast N
+           v15 = cast N
+           for each m
+             lanes N
+               v0 = x[m, N]
+               v10 sum over N of v0
+               v2 = cast v0
+               v16 = v2 mul v2
+               v17 sum over N of v16
+             v1 = v10 div v12
+             v18 = v10 mul v1
+             v19 = v17 sub v18
+             v20 = v19 add v19
+             v21 = v17 lt v20
+             v13 = v19 if v21, else
+               lanes N
+                 v0 = x[m, N]
+                 v2 = cast v0
+                 v3 = v2 sub v1
+                 v4 = v3 mul v3
+                 v13 sum over N of v4
+             v5 = v13 div v15
+             v7 = v5 add 0.00001
+             v8 = rsqrt v7
+             lanes N
+               v0 = x[m, N]
+               v2 = cast v0
+               v3 = v2 sub v1
+               v9 = v3 mul v8
+               store out = v9",
+    );
+}
+
+/// Whether a sum over rows of f32 `x` and `z`, of f64 `y` and of integers `i` is known before its loop.
+fn is_known(sum: &str) -> bool {
+    let source = format!(
+        "fn k<M, N, L>(x: &Tensor<f32, (M, N)>, y: &Tensor<f64, (M, N)>, z: &Tensor<f32, (M, L)>,
+                       i: &Tensor<i32, (M, N)>, out: &mut Tensor<f32, M>) {{
+            for m in tile(M) {{
+                let (x, y, z, i) = (x[(m, ..)], y[(m, ..)], z[(m, ..)], i[(m, ..)]);
+                let (mean, other, wide_mean, most) = (x.mean(N), z.mean(L), y.mean(N), x.max(N));
+                let (total, square, narrow) = (x.sum(N), x * x, y.cast::<f32>());
+                let (average, share) = (total / N.cast::<f32>(), total / M.cast::<f32>());
+                let (level, narrow_mean, middle) = (square.mean(N), wide_mean.cast::<f32>(), i.sum(N) / N);
+                out[m] = ({sum}).cast::<f32>();
+            }}
+        }}"
+    );
+    let item: syn::ItemFn = syn::parse_str(&source).expect("the kernel is Rust");
+    let mut errors = Diagnostics::default();
+    let (kernel, _) = parse_kernel(&item, &Helpers::default(), &mut errors);
+    let kernel = kernel.unwrap_or_else(|| panic!("{sum}: {:?}", errors.take()));
+    let schedule = schedule(&kernel).unwrap_or_else(|refusal| panic!("{sum}: {}", refusal.message));
+    schedule.to_string().contains(", else")
+}
+
+#[test]
+fn squares_around_the_mean_of_the_same_are_known_and_no_others() {
+    for sum in [
+        "((x - mean) * (x - mean)).sum(N)",
+        "((x - mean) * (x - mean)).mean(N)",
+        "((x - average) * (x - average)).sum(N)",
+        "((square - level) * (square - level)).sum(N)",
+        "((y - wide_mean) * (y - wide_mean)).mean(N)",
+    ] {
+        assert!(is_known(sum), "{sum}");
+    }
+    for sum in [
+        "(x * x).sum(N)",
+        "(x - mean).sum(N)",
+        "((x - mean) * x).sum(N)",
+        "((x - mean) * (x - mean)).max(N)",
+        "((x + mean) * (x + mean)).sum(N)",
+        "((x - most) * (x - most)).sum(N)",
+        "((x - total) * (x - total)).sum(N)",
+        "((x - share) * (x - share)).sum(N)",
+        "((x - mean) * (x - other)).sum(N)",
+        "((x - other) * (x - other)).sum(N)",
+        "((x * 2.0 - mean) * (x * 2.0 - mean)).sum(N)",
+        "((narrow - narrow_mean) * (narrow - narrow_mean)).sum(N)",
+        "((i - middle) * (i - middle)).sum(N)",
+    ] {
+        assert!(!is_known(sum), "{sum}");
+    }
+}
+
+#[test]
 fn a_product_adds_onto_its_variable_and_the_epilogue_is_one_loop() {
     check(
         "fn linear<M, N, K>(x: &Tensor<f32, (M, K)>, w: &Tensor<f32, (N, K)>, out: &mut Tensor<f32, (M, N)>) {
