@@ -41,12 +41,13 @@ impl Emitter<'_> {
             Some(pack) => pack.program,
             None => quote!(::core::option::Option::None),
         };
+        let plus = self.added(dot);
         let mut call = quote! {
             let mut #inside = true;
             #lhs_setup
             #rhs_setup
             #private::cpu::dot(
-                args.isa, (#m, #n, if #inside { #k } else { 0 }), #lhs, #rhs, #packed, #into.add(#offset), #row_stride, #accumulate,
+                args.isa, (#m, #n, if #inside { #k } else { 0 }), #lhs, #rhs, #packed, #plus, #into.add(#offset), #row_stride, #accumulate,
             );
         };
         for axis in dot.around.iter().rev() {

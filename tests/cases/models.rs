@@ -472,6 +472,94 @@ fn linear_layers_of_ragged_sizes() {
     }
 }
 
+#[kernel]
+fn linear<T: Float, B, M, N, K>(
+    x: &Tensor<T, (B, M, K)>,
+    w: &Tensor<f32, (N, K)>,
+    bias: &Tensor<f32, N>,
+    out: &mut Tensor<f32, (B, M, N)>,
+) {
+    for (b, m, n) in (each(B), tile(M), tile(N)) {
+        let mut acc = zeros::<f32>((m, n));
+        for k in tile(K) {
+            acc += dot(x[(b, m, k)], w[(n, k)], k);
+        }
+        out[(b, m, n)] = acc + bias[n];
+    }
+}
+
+/// In one product.
+#[kernel]
+fn whole_linear<M, N, K>(
+    x: &Tensor<f32, (M, K)>,
+    w: &Tensor<f32, (N, K)>,
+    bias: &Tensor<f32, N>,
+    out: &mut Tensor<f32, (M, N)>,
+) {
+    assert!(K <= 1024);
+    for (m, n) in tile((M, N)) {
+        let acc = dot(x[(m, ..)], w[(n, ..)], K);
+        out[(m, n)] = bias[n] + acc;
+    }
+}
+
+/// The last block of `k` may not be reached.
+#[kernel]
+fn stopped_linear<M, N, K>(
+    x: &Tensor<f32, (M, K)>,
+    w: &Tensor<f32, (N, K)>,
+    bias: &Tensor<f32, N>,
+    out: &mut Tensor<f32, (M, N)>,
+    stop: i32,
+) {
+    for (m, n) in tile((M, N)) {
+        let mut acc = zeros::<f32>((m, n));
+        for k in tile(K).block(16) {
+            if k.begin() >= stop {
+                break;
+            }
+            acc += dot(x[(m, k)], w[(n, k)], k);
+        }
+        out[(m, n)] = acc + bias[n];
+    }
+}
+
+/// A bias is added by the last product, where the output is summed in place.
+#[test]
+fn biases_are_added_once() {
+    let adds = |schedule: &str| schedule.contains("the last product adds bias");
+    assert!(adds(linear::schedule()) && adds(whole_linear::schedule()) && !adds(stopped_linear::schedule()));
+    for (at, k) in SIZES.into_iter().chain([0, 500]).enumerate() {
+        let (m, n) = (SIZES[(at * 3 + 2) % 12], SIZES[(at * 5 + 4) % 12]);
+        let (left, right) = (Layout::ALL[at % 5], Layout::ALL[(at + 2) % 5]);
+        let context = format!("{m}×{n}×{k} {left:?} {right:?}");
+        let within = [Within::Sum(k + 8, 4.0 * k as f64 + 4.0)];
+        let (x, w) = (tame::<f32>(1, &[2, m, k], left), tame::<f32>(2, &[n, k], right));
+        let half = tame::<f16>(1, &[2, m, k], left);
+        let one = x.narrow(0, 0, 1).unwrap().reshape([m, k]).unwrap();
+        let all = Tensor::<f32>::zeros((2, m, n));
+        let out = Tensor::<f32>::zeros((m, n));
+        for bias in [Layout::Dense, Layout::Strided].map(|layout| tame::<f32>(3, &[n], layout)) {
+            check!(linear::<f32>(&x, &w, &bias) -> all; within; "k=11", "m=5,n=40,k=11"; context);
+            check!(linear::<f16>(&half, &w, &bias) -> all; within; "m=5,n=40,k=11"; context);
+            check!(whole_linear(&one, &w, &bias) -> out; within; "m=5,n=40"; context);
+            for stop in [0, 16, 1000] {
+                crate::check::run(
+                    &format!("stopped_linear {context} {stop}"),
+                    &(out.clone(),),
+                    &["out"],
+                    &within,
+                    &[Config::new()],
+                    |(out,)| stopped_linear::reference(&one, &w, &bias, out, stop),
+                    |config, (out,)| {
+                        stopped_linear::with(config, &there(&one), &there(&w), &there(&bias), out, stop)
+                    },
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn attention_causal_grouped_and_ragged() {
     macro_rules! of {

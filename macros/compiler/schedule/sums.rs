@@ -9,9 +9,13 @@
 //! for each m
 //!   lanes n: store out = acc
 //! ```
+//!
+//! A row that is added on the way, a bias, is added by the last product.
 
 use super::{Accumulate, BufferId, Dot, Node, Operand, Schedule, each_node};
-use crate::ir::{AxisId, AxisKind, DimId, Elem, Index, Kernel, Literal, Op, ParamId, ParamKind, ValueId};
+use crate::ir::{
+    AxisId, AxisKind, BinaryOp, DimId, Elem, Index, Kernel, Literal, Op, ParamId, ParamKind, ValueId,
+};
 
 /// A buffer that may be a part of a tensor: the kernel stores it there as it is, once, and reads no element of
 /// the tensor.
@@ -23,6 +27,8 @@ pub struct Output {
     pub tensor: ParamId,
     /// One a dimension: each axis of the buffer once, and indices of the grid.
     pub index: Vec<Index>,
+    /// A vector along the last axis of the buffer that is added on the way: the last product does so.
+    pub plus: Option<ParamId>,
 }
 
 /// Leaves clearing to products, and finds what may be made in outputs.
@@ -202,6 +208,9 @@ fn reads(schedule: &Schedule, value: ValueId) -> Option<BufferId> {
 fn copies(schedule: &mut Schedule, nodes: &mut [Node]) {
     for at in 0..nodes.len() {
         let Some(output) = copied(schedule, &nodes[at]) else { continue };
+        if output.plus.is_some() && !ends_with_product(schedule, &nodes[..at], output.buffer) {
+            continue;
+        }
         let is_used_later = nodes[at + 1..].iter().any(|node| touches(schedule, node, output.buffer));
         let (mut products, mut stores) = (0, 0);
         each_node(nodes, &mut |node| {
@@ -220,13 +229,26 @@ fn copies(schedule: &mut Schedule, nodes: &mut [Node]) {
 fn copied(schedule: &Schedule, node: &Node) -> Option<Output> {
     let kernel = &schedule.kernel;
     let (mut loops, nodes) = innermost(node)?;
-    let [first, Node::Store { tensor, index, value }] = nodes else { return None };
-    let buffer = if let Node::Compute { value: read, keep: None } = first {
-        reads(schedule, *read).filter(|_| read == value)?
-    } else if let Node::Fetch { value: read, buffer } = first {
-        Some(*buffer).filter(|_| read == value)?
-    } else {
-        return None;
+    let [before @ .., Node::Store { tensor, index, value }] = nodes else { return None };
+    let (sum, plus) = match before {
+        [_] => (*value, None),
+        [others @ .., Node::Compute { value: all, keep: None }] if all == value => {
+            let (sum, load) = added(schedule, others, *value)?;
+            (sum, Some(load))
+        }
+        _ => return None,
+    };
+    let buffer = before.iter().find_map(|node| {
+        let is_read = matches!(node, Node::Compute { value, keep: None } if *value == sum);
+        let is_fetched = matches!(node, Node::Fetch { value, .. } if *value == sum);
+        let Node::Fetch { buffer, .. } = node else {
+            return is_read.then(|| reads(schedule, sum)).flatten();
+        };
+        is_fetched.then_some(*buffer)
+    })?;
+    let plus = match plus {
+        Some(load) => Some(row(schedule, load, *schedule.buffers[buffer.0].axes.last()?)?),
+        None => None,
     };
     let ParamKind::Tensor { elem, dims, .. } = &kernel.params[*tensor].kind else { return None };
     let of = &schedule.buffers[buffer.0];
@@ -250,7 +272,53 @@ fn copied(schedule: &Schedule, node: &Node) -> Option<Output> {
         buffer,
         tensor: *tensor,
         index: index.clone(),
+        plus,
     })
+}
+
+/// The two values that a sum adds: what two nodes before it read, of which the second one loads from a tensor.
+fn added(schedule: &Schedule, others: &[Node], sum: ValueId) -> Option<(ValueId, ValueId)> {
+    let op = |value: ValueId| &schedule.kernel.values[value].op;
+    let Op::Binary(BinaryOp::Add, lhs, rhs) = *op(sum) else { return None };
+    let is_load = |value: ValueId| matches!(op(value), Op::Load { .. });
+    let (read, load) = if is_load(rhs) { (lhs, rhs) } else { (rhs, lhs) };
+    let is_one = |node: &Node| {
+        matches!(node, Node::Compute { value, keep: None } if *value == read || *value == load)
+            || matches!(node, Node::Fetch { value, .. } if *value == read)
+    };
+    (is_load(load) && read != load && others.len() == 2 && others.iter().all(is_one)).then_some((read, load))
+}
+
+/// The tensor of f32 that a load reads along `axis`, its only one.
+fn row(schedule: &Schedule, load: ValueId, along: AxisId) -> Option<ParamId> {
+    let kernel = &schedule.kernel;
+    let Op::Load { tensor, index, default: None } = &kernel.values[load].op else { return None };
+    let [Index::Axis { axis, offset: None }] = index[..] else { return None };
+    let ParamKind::Tensor { elem: Elem::F32, .. } = kernel.params[*tensor].kind else { return None };
+    (axis == along && !super::is_writable(kernel, *tensor)).then_some(*tensor)
+}
+
+/// Whether the last of these nodes that touches a buffer is one product over a whole dimension, in one part or several.
+fn ends_with_product(schedule: &Schedule, nodes: &[Node], buffer: BufferId) -> bool {
+    let Some(last) = nodes.iter().rposition(|node| touches(schedule, node, buffer)) else { return false };
+    let (node, kinds) = (&nodes[last], &schedule.kernel.axes);
+    let has_columns = |dot: &Dot| dot.columns.as_ref() == schedule.buffers[buffer.0].axes.last();
+    if let Node::Dot(dot) = node {
+        return has_columns(dot) && matches!(kinds[dot.contracted].kind, AxisKind::Whole { .. });
+    }
+    let Node::Sum { body, .. } = node else { return false };
+    let [Node::Sequential { axis, body, .. }] = &body[..] else { return false };
+    let (mut products, mut leaves) = (0, false);
+    each_node(body, &mut |node| {
+        leaves |= matches!(node, Node::Break | Node::Continue);
+        products += usize::from(touches(schedule, node, buffer));
+    });
+    let is_along = |node: &Node| {
+        let Node::Dot(dot) = node else { return false };
+        dot.into == buffer && dot.contracted == *axis && has_columns(dot)
+    };
+    let is_whole = matches!(kinds[*axis].kind, AxisKind::Tile { begin: None, end: None, .. });
+    is_whole && !leaves && products == 1 && body.iter().any(is_along)
 }
 
 /// Whether an index is the grid's and in range by construction.

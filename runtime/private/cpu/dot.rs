@@ -4,8 +4,8 @@ use crate::element::{Element, Kind};
 use crate::explain::is_explaining;
 use crate::launch::for_each;
 use crate::simd::dot::{
-    Kept, Operand, Packed, Scratch, Strided, dot_f32, dot_f64, dot_i32, dot_i64, dot_u32,
-    is_as_good_as_packed,
+    Kept, Operand, Packed, Scratch, Strided, dot_f64, dot_i32, dot_i64, dot_u32, is_as_good_as_packed,
+    linear_f32,
 };
 use crate::simd::{InstructionSet, is_amd};
 use std::cell::RefCell;
@@ -46,7 +46,7 @@ pub type Shape = (usize, usize, usize);
 
 /// Scalars that products are summed in.
 pub trait Sum: Element {
-    /// The library's product.
+    /// The library's product. Only f32 adds `plus`.
     ///
     /// # Safety
     /// As [`dot`].
@@ -57,6 +57,7 @@ pub trait Sum: Element {
         lhs: Strided,
         rhs: Strided,
         packed: Option<PackedSide<'_>>,
+        plus: *const Self,
         c: *mut Self,
         ldc: usize,
         accumulate: bool,
@@ -79,17 +80,18 @@ fn right(packed: Option<PackedSide<'_>>, rhs: Strided, k: usize) -> Operand {
 impl Sum for f32 {
     unsafe fn product(
         isa: InstructionSet,
-        (m, n, k): Shape,
+        shape: Shape,
         lhs: Strided,
         rhs: Strided,
         packed: Option<PackedSide<'_>>,
+        plus: *const f32,
         c: *mut f32,
         ldc: usize,
         accumulate: bool,
         scratch: &mut Scratch,
     ) {
         // SAFETY: promised by the caller.
-        unsafe { dot_f32(isa, m, n, k, lhs, right(packed, rhs, k), c, ldc, accumulate, scratch) }
+        unsafe { linear_f32(isa, shape, lhs, right(packed, rhs, shape.2), plus, c, ldc, accumulate, scratch) }
     }
 }
 
@@ -100,6 +102,7 @@ impl Sum for i32 {
         lhs: Strided,
         rhs: Strided,
         packed: Option<PackedSide<'_>>,
+        _: *const i32,
         c: *mut i32,
         ldc: usize,
         accumulate: bool,
@@ -119,6 +122,7 @@ macro_rules! sums {
                 lhs: Strided,
                 rhs: Strided,
                 _: Option<PackedSide<'_>>,
+                _: *const $T,
                 c: *mut $T,
                 ldc: usize,
                 accumulate: bool,
@@ -141,11 +145,12 @@ thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch::default());
 }
 
-/// `c[i * ldc + j] = (accumulate ? c : 0) + Σ_p lhs(i, p) · rhs(j, p)` for `i < m`, `j < n`, `p < k`.
+/// `c[i * ldc + j] = (accumulate ? c : 0) + Σ_p lhs(i, p) · rhs(j, p)` for `i < m`, `j < n`, `p < k`; then, of f32,
+/// `+ plus[j]`, unless that is null.
 ///
 /// # Safety
 /// All those elements of `lhs` and `rhs` are readable and those of `c` writable (and initialised if
-/// `accumulate`); `c` overlaps neither; the processor has `isa`; `packed` was packed from what `rhs` is
+/// `accumulate`), and `n` elements of `plus` readable; `c` overlaps none of them; the processor has `isa`; `packed` was packed from what `rhs` is
 /// a part of.
 #[expect(clippy::too_many_arguments, reason = "a matrix product has these")]
 pub unsafe fn dot<L: Element, R: Element, C: Sum>(
@@ -154,6 +159,7 @@ pub unsafe fn dot<L: Element, R: Element, C: Sum>(
     lhs: Side<L>,
     rhs: Side<R>,
     packed: Option<PackedSide<'_>>,
+    plus: *const C,
     c: *mut C,
     ldc: usize,
     accumulate: bool,
@@ -161,7 +167,7 @@ pub unsafe fn dot<L: Element, R: Element, C: Sum>(
     let (lhs, rhs) = (lhs.strided(), rhs.strided());
     SCRATCH.with_borrow_mut(|scratch| {
         // SAFETY: promised by the caller.
-        unsafe { C::product(isa, shape, lhs, rhs, packed, c, ldc, accumulate, scratch) }
+        unsafe { C::product(isa, shape, lhs, rhs, packed, plus, c, ldc, accumulate, scratch) }
     });
 }
 

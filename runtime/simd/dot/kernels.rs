@@ -65,6 +65,8 @@ impl<T> Kernels<T> {
 
 /// What products are computed in: f32, f64, i32 (also u32, the same bits) or i64.
 pub(super) trait Number: Copy + Default + PartialEq + Send + Sync + 'static {
+    /// 1.
+    const ONE: Self;
     /// Its functions.
     fn kernels(isa: InstructionSet) -> &'static Kernels<Self>;
     /// Their sum; integers wrap.
@@ -91,6 +93,7 @@ unsafe fn each<E: Copy, T>(from: *const u8, stride: isize, to: &mut [T], widen: 
 macro_rules! numbers {
     ($($T:ty, $TABLE:ident, $plus:expr, plain $($PLAIN:ident)|+, { $($KIND:ident: $E:ty => $widen:expr,)* })*) => {$(
         impl Number for $T {
+            const ONE: $T = 1 as $T;
             fn kernels(isa: InstructionSet) -> &'static Kernels<$T> {
                 match isa {
                     #[cfg(target_arch = "x86_64")]

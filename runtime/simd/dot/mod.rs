@@ -143,7 +143,30 @@ pub unsafe fn dot_f32(
     scratch: &mut Scratch,
 ) {
     // SAFETY: the same contract.
-    unsafe { product(isa, &Problem { m, n, k, a, b, c, ldc, accumulate }, scratch) }
+    unsafe { linear_f32(isa, (m, n, k), a, b, std::ptr::null(), c, ldc, accumulate, scratch) }
+}
+
+/// [`dot_f32`] of the shape `(m, n, k)`, and then `c[i·ldc + j] += plus[j]`; not if `plus` is null.
+///
+/// # Safety
+/// As [`dot_f32`]; `n` elements of `plus` are readable, and `c` does not overlap them.
+///
+/// # Panics
+/// An operand is of another kind.
+#[expect(clippy::too_many_arguments, reason = "a linear layer has these")]
+pub unsafe fn linear_f32(
+    isa: InstructionSet,
+    (m, n, k): (usize, usize, usize),
+    a: Strided,
+    b: Operand,
+    plus: *const f32,
+    c: *mut f32,
+    ldc: usize,
+    accumulate: bool,
+    scratch: &mut Scratch,
+) {
+    // SAFETY: the same contract.
+    unsafe { product(isa, &Problem { m, n, k, a, b, c, ldc, accumulate }, plus, scratch) }
 }
 
 /// [`dot_f32`] for i8, u8, i16, u16 and i32 operands, in any mixture; sums are i32 and wrap. Only bytes can be
@@ -168,7 +191,7 @@ pub unsafe fn dot_i32(
     scratch: &mut Scratch,
 ) {
     // SAFETY: the same contract.
-    unsafe { product(isa, &Problem { m, n, k, a, b, c, ldc, accumulate }, scratch) }
+    unsafe { product(isa, &Problem { m, n, k, a, b, c, ldc, accumulate }, std::ptr::null(), scratch) }
 }
 
 macro_rules! dots {
@@ -195,7 +218,7 @@ macro_rules! dots {
         ) {
             let (b, c) = (Operand::Strided(b), c.cast::<$Sum>());
             // SAFETY: the same contract; where the types differ they have the same size and bits.
-            unsafe { product(isa, &Problem { m, n, k, a, b, c, ldc, accumulate }, scratch) }
+            unsafe { product(isa, &Problem { m, n, k, a, b, c, ldc, accumulate }, std::ptr::null(), scratch) }
         }
     )*};
 }

@@ -1,8 +1,8 @@
 //! A product: blocks of columns, of the contracted axis and of rows, then microkernels.
 //!
 //! ```text
-//! for 480 columns                     (what is packed of the right operand stays in the L2 cache)
-//!   for DEPTH contracted elements     (a panel stays in the L1 cache)
+//! for 480 columns
+//!   for DEPTH contracted elements     (what is written is read again for more; a panel stays in the L2 cache)
 //!     lay out the right operand in panels, unless it is
 //!     for 288 rows                    (the left operand stays in the L2 cache)
 //!       lay out the left operand in rows ROW apart, unless its rows are contiguous and need no widening
@@ -18,6 +18,7 @@ use super::micro::{DEPTH, LINE, ROW, STEPS, Tile};
 use super::register::Stored;
 use super::{Operand, Scratch, Strided, TiledTile, amx};
 use crate::simd::{InstructionSet, is_amd};
+use std::ptr;
 
 /// Columns of which the right operand is packed at once.
 const COLUMNS: usize = 480;
@@ -36,9 +37,16 @@ pub(super) struct Problem<T> {
     pub(super) accumulate: bool,
 }
 
+/// `plus`: one more number a column to add at last, or null.
+///
 /// # Safety
-/// As [`dot_f32`](super::dot_f32).
-pub(super) unsafe fn product<T: Number>(isa: InstructionSet, problem: &Problem<T>, scratch: &mut Scratch) {
+/// As [`linear_f32`](super::linear_f32).
+pub(super) unsafe fn product<T: Number>(
+    isa: InstructionSet,
+    problem: &Problem<T>,
+    plus: *const T,
+    scratch: &mut Scratch,
+) {
     let Problem { m, n, .. } = *problem;
     // SAFETY: the same contract.
     unsafe {
@@ -48,7 +56,10 @@ pub(super) unsafe fn product<T: Number>(isa: InstructionSet, problem: &Problem<T
             Way::Unit(way) => amx::product(isa, way, problem, scratch),
             Way::Inner(few) => few.run(isa, scratch),
             Way::Outer => outer(isa, problem, scratch),
-            Way::Blocks => blocks(isa, problem, scratch),
+            Way::Blocks => return blocks_and(isa, problem, plus, scratch),
+        }
+        if !plus.is_null() && m > 0 {
+            add(isa, (m, n), plus, problem.c, problem.ldc);
         }
     }
 }
@@ -236,21 +247,47 @@ struct Panels<T> {
 /// # Safety
 /// As [`product`], of at least one row and column, and `k > 0`.
 pub(super) unsafe fn blocks<T: Number>(isa: InstructionSet, problem: &Problem<T>, scratch: &mut Scratch) {
+    // SAFETY: the same contract.
+    unsafe { blocks_and(isa, problem, ptr::null(), scratch) }
+}
+
+/// Adds `plus` to each row of the product: one more contracted element, that is 1 on the left.
+///
+/// # Safety
+/// As [`product`], which has been computed.
+unsafe fn add<T: Number>(isa: InstructionSet, (m, n): (usize, usize), plus: *const T, c: *mut T, ldc: usize) {
+    let ones = [T::ONE; STEPS];
+    let left = Left { ptr: ones.as_ptr(), row: 0 };
+    let panels = Panels { ptr: plus, panel: 0, width: usize::MAX, ld: 0 };
+    // SAFETY: `c` has `m` rows of `n` columns, and `plus` as many columns.
+    unsafe { block(T::kernels(isa), &panels, (m, n, 1), &left, (c, ldc), (c, ldc)) }
+}
+
+/// # Safety
+/// As [`blocks`] and, for `plus`, [`product`].
+unsafe fn blocks_and<T: Number>(
+    isa: InstructionSet,
+    problem: &Problem<T>,
+    plus: *const T,
+    scratch: &mut Scratch,
+) {
     let Problem { m, n, k, a, c, ldc, .. } = *problem;
     let kernels = T::kernels(isa);
     let reads_left = T::is_plain(a.kind) && (a.contracted == 1 || k == 1);
+    let part = even_part(k);
     let left = if reads_left { 0 } else { ROWS.min(m) * ROW };
-    let right = COLUMNS.min(n).next_multiple_of(kernels.width()) * DEPTH.min(k);
+    let right = COLUMNS.min(n).next_multiple_of(kernels.width()) * part;
     let memory = scratch.room::<T>(left + if is_ready(problem) { 0 } else { right });
     for j in (0..n).step_by(COLUMNS) {
         let columns = COLUMNS.min(n - j);
-        for p in (0..k).step_by(DEPTH) {
-            let depth = DEPTH.min(k - p);
+        for p in (0..k).step_by(part) {
+            let depth = part.min(k - p);
             // SAFETY: these columns and contracted elements exist, and the scratch has room for them.
             let panels = unsafe { panels(isa, problem, (j, columns), (p, depth), memory.add(left)) };
             for i in (0..m).step_by(ROWS) {
                 let rows = ROWS.min(m - i);
                 let accumulate = problem.accumulate || p > 0;
+                let row = plus.wrapping_add(if plus.is_null() { 0 } else { j });
                 // SAFETY: these rows exist, and the scratch has room for them.
                 unsafe {
                     let from = a.at(i, p);
@@ -261,11 +298,25 @@ pub(super) unsafe fn blocks<T: Number>(isa: InstructionSet, problem: &Problem<T>
                         Left { ptr: memory, row: ROW as isize }
                     };
                     let to = c.add(i * ldc + j);
-                    block(kernels, &panels, (rows, columns, depth), &rows_of, to, ldc, accumulate);
+                    let onto = match accumulate {
+                        true => (to.cast_const(), ldc),
+                        // All that there is to add is added at once.
+                        false if depth == k => (row, 0),
+                        false => (ptr::null(), 0),
+                    };
+                    block(kernels, &panels, (rows, columns, depth), &rows_of, (to, ldc), onto);
+                    if accumulate && p + depth == k && !row.is_null() {
+                        add(isa, (rows, columns), row, to, ldc);
+                    }
                 }
             }
         }
     }
+}
+
+/// Contracted elements of each part of so many: as few parts as there can be, and even ones.
+fn even_part(k: usize) -> usize {
+    k.div_ceil(k.div_ceil(DEPTH)).next_multiple_of(16).min(DEPTH)
 }
 
 /// Few rows of `c` read the right operand so seldom that packing it does not pay.
@@ -324,17 +375,16 @@ unsafe fn panels<T: Number>(
 }
 
 /// # Safety
-/// `left` has `m` rows, the panels have `n` columns and `c` has both, `k` deep.
+/// `left` has `m` rows, the panels have `n` columns and `c` has both, `k` deep; so has what is added to, if anything.
 unsafe fn block<T: Number>(
     kernels: &Kernels<T>,
     panels: &Panels<T>,
     (m, n, k): (usize, usize, usize),
     left: &Left<T>,
-    c: *mut T,
-    ldc: usize,
-    accumulate: bool,
+    (c, ldc): (*mut T, usize),
+    (onto, ld_onto): (*const T, usize),
 ) {
-    let asks = accumulate && !is_amd();
+    let asks = ptr::eq(onto, c) && !is_amd();
     let mut j = 0;
     while j < n {
         let (panel, column) = (j / panels.width, j % panels.width);
@@ -369,7 +419,8 @@ unsafe fn block<T: Number>(
                 c,
                 ldc,
                 last,
-                accumulate,
+                onto: if onto.is_null() { onto } else { onto.wrapping_add(i * ld_onto + j) },
+                ld_onto,
                 asks,
                 groups: count,
                 enough,

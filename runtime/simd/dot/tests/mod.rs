@@ -195,7 +195,7 @@ claims! {
 
 #[test]
 fn deep_and_large_products_equal_three_loops() {
-    let sizes = [(3, 5, 700), (5, 3, 5000), (1, 9, 5000), (130, 40, 520), (20, 600, 300), (257, 7, 257)];
+    let sizes = [(3, 5, 770), (5, 3, 5000), (1, 9, 5000), (130, 40, 1540), (20, 600, 300), (257, 7, 769)];
     for isa in sets() {
         let random = &mut Random(3);
         for (m, n, k) in sizes.into_iter().take(if cfg!(miri) { 1 } else { sizes.len() }) {
@@ -218,6 +218,44 @@ fn deep_and_large_products_equal_three_loops() {
                         unsafe { dot_f32(isa, m, n, k, a, b, c, ldc, accumulate, &mut Scratch::new()) }
                     },
                 );
+            }
+        }
+    }
+}
+
+/// A row that is added is one more contracted element, that is 1 on the left.
+#[test]
+fn a_row_is_added_to_products_of_every_kind() {
+    let random = &mut Random(13);
+    let large = [(7, 50, 1600), (300, 500, 40), (20, 33, 770), (1, 70, 5000), (9, 65, 768)];
+    for isa in sets() {
+        for at in 0..if cfg!(miri) { 12 } else { 200 } {
+            let small = (random.size(), random.size(), random.size());
+            let (m, n, k) = if cfg!(miri) { small } else { *large.get(at).unwrap_or(&small) };
+            let (a, b) = (Side::<f32>::new(random, m, k), Side::<f32>::new(random, n, k));
+            let halves = Side::<bf16>::new(random, n, k);
+            let row: Vec<f32> = (0..n).map(|_| f32::sample(random)).collect();
+            let left = |i, p| if p < k { a.lane(i, p) } else { 1.0 };
+            let right = |j: usize, p| if p < k { b.lane(j, p) } else { row[j] };
+            let half = |j: usize, p| if p < k { halves.lane(j, p) } else { row[j] };
+            let run = |b: Operand, c, ldc, accumulate| {
+                let (plus, scratch) = (row.as_ptr(), &mut Scratch::new());
+                // SAFETY: the operands and the row have these sizes, the instruction set is available.
+                unsafe { linear_f32(isa, (m, n, k), a.strided(), b, plus, c, ldc, accumulate, scratch) }
+            };
+            let what = format!("{isa:?}");
+            check((m, n, k + 1), random, left, right, &what, |c, ldc, accumulate| {
+                run(Operand::Strided(b.strided()), c, ldc, accumulate);
+            });
+            check((m, n, k + 1), random, left, half, &what, |c, ldc, accumulate| {
+                run(Operand::Strided(halves.strided()), c, ldc, accumulate);
+            });
+            if k > 0 && n > 0 {
+                // SAFETY: the operand has this size; the instruction set is available.
+                let packed = unsafe { Packed::new(isa, b.strided(), &[], n, k, m) };
+                check((m, n, k + 1), random, left, right, &what, |c, ldc, accumulate| {
+                    run(packed.tile(0, 0, 0), c, ldc, accumulate);
+                });
             }
         }
     }
