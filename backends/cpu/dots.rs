@@ -41,7 +41,7 @@ impl Emitter<'_> {
             Some(pack) => pack.program,
             None => quote!(::core::option::Option::None),
         };
-        let plus = self.added(dot);
+        let plus = self.row_to_add(dot);
         let mut call = quote! {
             let mut #inside = true;
             #lhs_setup

@@ -66,8 +66,8 @@ impl Emitter<'_> {
         products
     }
 
-    /// What a product adds to its sums: a row, with the last part of the dimension that it sums over.
-    pub fn added(&self, dot: &Dot) -> TokenStream {
+    /// The row that a product adds to its sums with the last part of the dimension that it sums over, or null.
+    pub fn row_to_add(&self, dot: &Dot) -> TokenStream {
         let row = self.output(dot.into).and_then(|output| output.plus);
         let dim = self.added_by().into_iter().find(|(buffer, _)| *buffer == dot.into);
         let (Some(row), Some((_, dim)), Some(columns)) = (row, dim, dot.columns) else {

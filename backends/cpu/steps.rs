@@ -169,7 +169,7 @@ impl Emitter<'_> {
     }
 
     /// The steps of a row, if there are several and rows do not depend on one another: a step ends with a lane loop
-    /// that reduces, or what it saves another one.
+    /// that reduces, and a reduction that may be known without its loop is one.
     pub fn steps<'n>(&self, rows: Rows<'n>, reductions: &[Reduction]) -> Option<Steps<'n>> {
         let Rows { axis, body } = rows;
         let (mut ends, mut lanes) = (Vec::new(), BTreeSet::new());
@@ -189,10 +189,14 @@ impl Emitter<'_> {
                         ends.push(at + 1);
                     }
                 }
-                // Its loop runs for few rows, so it belongs to the loop that knows the value for the others.
+                // What it takes belongs to the step before; it is a step of its own, of rows that need its loop.
                 Node::Shortcut { .. } => {
+                    n_lane_loops += 1;
                     if let Some(end) = ends.last_mut() {
-                        *end = at + 1;
+                        *end = at;
+                    }
+                    if at + 1 < body.len() {
+                        ends.push(at + 1);
                     }
                 }
                 Node::Compute { .. }

@@ -382,6 +382,37 @@ fn variance<T: Float, M, N>(x: &Tensor<T, (M, N)>, out: &mut Tensor<f32, M>) {
     }
 }
 
+/// Of a product, which the loop of its mean reads back, and of one number for all.
+#[kernel]
+fn other_variances<M, N, K>(
+    x: &Tensor<f32, (M, K)>,
+    w: &Tensor<f32, (N, K)>,
+    u: &Tensor<f32, M>,
+    out: &mut Tensor<f32, M>,
+    none: &mut Tensor<f32, M>,
+) {
+    assert!(K <= 64 && N <= 64);
+    for m in tile(M) {
+        let product = dot(x[(m, ..)], w[(.., ..)], K);
+        let centred = product - product.mean(N);
+        let same = full::<f32>((m, N), u[m]);
+        let apart = same - same.mean(N);
+        out[m] = (centred * centred).mean(N);
+        none[m] = (apart * apart).sum(N);
+    }
+}
+
+#[test]
+fn variances_of_products() {
+    for (m, n, k) in [(1, 1, 1), (9, 33, 20), (17, 64, 64)] {
+        let (x, w) = (tame::<f32>(1, &[m, k], Layout::Dense), tame::<f32>(2, &[n, k], Layout::Dense));
+        let u = Tensor::<f32>::from_fn(m, |at| at[0] as f32);
+        let (out, none) = (Tensor::<f32>::zeros(m), Tensor::<f32>::zeros(m));
+        let within = [Within::Sum(n * k, (16 * k * k) as f64), Within::Exact];
+        check!(other_variances(&x, &w, &u) -> out, none; within; "m=4"; format!("{m} {n} {k}"));
+    }
+}
+
 /// Rows that are far from 0, or hardly spread, or not finite, have variances as precise as others: what the loop of the
 /// mean knows of these is not used.
 #[test]
@@ -503,6 +534,63 @@ fn whole_linear<M, N, K>(
     }
 }
 
+/// Two products of one length into one sum: the bias is added once.
+#[kernel]
+fn recurrent<M, N, K>(
+    x: &Tensor<f32, (M, K)>,
+    w: &Tensor<f32, (N, K)>,
+    bias: &Tensor<f32, N>,
+    out: &mut Tensor<f32, (M, N)>,
+) {
+    assert!(K <= 1024);
+    for (m, n) in tile((M, N)) {
+        let mut acc = dot(x[(m, ..)], w[(n, ..)], K);
+        acc = acc + dot(x[(m, ..)], w[(n, ..)], K);
+        out[(m, n)] = acc + bias[n];
+    }
+}
+
+/// A variable that is a sum again: its first content has no bias.
+#[kernel]
+fn gated_linear<M, N, K>(
+    x: &Tensor<f32, (M, K)>,
+    w: &Tensor<f32, (N, K)>,
+    bias: &Tensor<f32, N>,
+    gate: &mut Tensor<f32, (M, N)>,
+    out: &mut Tensor<f32, (M, N)>,
+) {
+    for (m, n) in tile((M, N)) {
+        let mut acc = zeros::<f32>((m, n));
+        for k in tile(K) {
+            acc += dot(x[(m, k)], w[(n, k)], k);
+        }
+        gate[(m, n)] = acc;
+        acc = zeros::<f32>((m, n));
+        for k in tile(K) {
+            acc += dot(x[(m, k)], w[(n, k)], k);
+        }
+        out[(m, n)] = acc + bias[n];
+    }
+}
+
+/// A product that another product reads before the bias is added.
+#[kernel]
+fn read_product<R, M, N, K>(
+    x: &Tensor<f32, (M, K)>,
+    w: &Tensor<f32, (N, K)>,
+    g: &Tensor<f32, (R, M)>,
+    bias: &Tensor<f32, N>,
+    out: &mut Tensor<f32, (R, N)>,
+    with_bias: &mut Tensor<f32, (M, N)>,
+) {
+    assert!(K <= 1024 && M <= 64 && R <= 64);
+    for n in tile(N) {
+        let product = dot(x[(.., ..)], w[(n, ..)], K);
+        out[(.., n)] = dot(g[(.., ..)], product, M);
+        with_bias[(.., n)] = product + bias[n];
+    }
+}
+
 /// The last block of `k` may not be reached.
 #[kernel]
 fn stopped_linear<M, N, K>(
@@ -543,6 +631,15 @@ fn biases_are_added_once() {
             check!(linear::<f32>(&x, &w, &bias) -> all; within; "k=11", "m=5,n=40,k=11"; context);
             check!(linear::<f16>(&half, &w, &bias) -> all; within; "m=5,n=40,k=11"; context);
             check!(whole_linear(&one, &w, &bias) -> out; within; "m=5,n=40"; context);
+            let twice = [Within::Sum(2 * k + 8, 8.0 * k as f64 + 4.0)];
+            check!(recurrent(&one, &w, &bias) -> out; twice; "m=5,n=40"; context);
+            if m <= 64 {
+                let (g, first) = (tame::<f32>(5, &[9, m], Layout::Dense), Tensor::<f32>::zeros((9, n)));
+                let deep = [Within::Sum(k * m + 8, (64 * k * m) as f64 + 4.0), within[0]];
+                check!(read_product(&one, &w, &g, &bias) -> first, out; deep; "n=40"; context);
+            }
+            let gate = Tensor::<f32>::zeros((m, n));
+            check!(gated_linear(&one, &w, &bias) -> gate, out; within; "m=5,n=40,k=11"; context);
             for stop in [0, 16, 1000] {
                 crate::check::run(
                     &format!("stopped_linear {context} {stop}"),

@@ -1,4 +1,4 @@
-//! Squared deviations from a mean, summed in the loop that finds the mean.
+//! Squared deviations from a mean (how far a row is spread), summed in the loop that finds the mean.
 //!
 //! A layer norm reads a row for its mean and again for what is left of it, squared. Since Σ(x − μ)² = Σx² − μ·Σx, one
 //! loop can find both. The difference is as precise as a sum of squares unless most of it cancels: so the second loop
@@ -62,16 +62,16 @@ fn spread_in(kernel: &mut Kernel, nodes: &mut Vec<Node>) {
         }
         if let Some(spread) = found(kernel, &nodes[at])
             && let Some(first) = nodes[..at].iter().position(|node| finds(node, spread.sum, spread.axis))
-            && computes(&nodes[first + 1..at], spread.mean)
+            && defines(&nodes[first + 1..at], spread.mean)
+            && is_at_hand(kernel, &nodes[first], spread.of)
         {
             let squares = add_squares(kernel, &mut nodes[first], &spread);
             let values = known(kernel, &spread, squares);
             let [.., known, _, condition] = values;
             let otherwise = Box::new(std::mem::replace(&mut nodes[at], Node::Break));
             nodes[at] = Node::Shortcut { value: spread.value, condition, known, otherwise };
-            let values = values.into_iter().map(|value| Node::Compute { value, keep: None });
-            nodes.splice(at..at, values);
-            at += 4;
+            nodes.splice(at..at, values.map(|value| Node::Compute { value, keep: None }));
+            at += values.len();
         }
         at += 1;
     }
@@ -98,6 +98,7 @@ fn found(kernel: &Kernel, node: &Node) -> Option<Spread> {
     let elem = kernel.values[value].ty.elem;
     let is_alike = |value: ValueId| kernel.values[value].ty.elem == elem;
     let fits = along == *axis
+        && kernel.values[of].ty.axes.contains(*axis)
         && is_same_number(kernel, of, unspread(kernel, summed))
         && is_length(kernel, count, *axis)
         && matches!(elem, Elem::F32 | Elem::F64)
@@ -135,8 +136,15 @@ fn finds(node: &Node, sum: ValueId, along: AxisId) -> bool {
     *axis == along && reductions.iter().any(is_sum) && body.iter().any(adds)
 }
 
-fn computes(nodes: &[Node], wanted: ValueId) -> bool {
-    nodes.iter().any(|node| matches!(node, Node::Compute { value, .. } if *value == wanted))
+fn defines(nodes: &[Node], wanted: ValueId) -> bool {
+    let is_it = |node: &Node| matches!(node, Node::Compute { value, .. } | Node::Fetch { value, .. } if *value == wanted);
+    nodes.iter().any(is_it)
+}
+
+/// Whether a loop has a value, or what it is a cast of.
+fn is_at_hand(kernel: &Kernel, node: &Node, value: ValueId) -> bool {
+    let Node::Loop { body, .. } = node else { return false };
+    defines(body, value) || matches!(kernel.values[value].op, Op::Cast(of) if defines(body, of))
 }
 
 /// Has the loop of the mean sum squares too: the value of that sum.
@@ -147,7 +155,7 @@ fn add_squares(kernel: &mut Kernel, node: &mut Node, spread: &Spread) -> ValueId
     let squares = push(kernel, spread, Op::Reduce(ReduceOp::Sum, square, spread.axis), ty);
     if let Node::Loop { reductions, body, .. } = node {
         reductions.push(Reduction { value: squares, state: None, keep: None });
-        let in_type = (!computes(body, spread.of)).then_some(spread.of);
+        let in_type = (!defines(body, spread.of)).then_some(spread.of);
         let computed = in_type.into_iter().chain([square]);
         body.extend(computed.map(|value| Node::Compute { value, keep: None }));
         body.push(Node::Accumulate { value: squares, state: None });

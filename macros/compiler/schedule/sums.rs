@@ -17,8 +17,8 @@ use crate::ir::{
     AxisId, AxisKind, BinaryOp, DimId, Elem, Index, Kernel, Literal, Op, ParamId, ParamKind, ValueId,
 };
 
-/// A buffer that may be a part of a tensor: the kernel stores it there as it is, once, and reads no element of
-/// the tensor.
+/// A buffer that may be a part of a tensor: the kernel stores it there as it is, or with a row added, once, and reads
+/// no element of the tensor.
 #[derive(Clone, Debug)]
 pub struct Output {
     /// The buffer.
@@ -27,7 +27,8 @@ pub struct Output {
     pub tensor: ParamId,
     /// One a dimension: each axis of the buffer once, and indices of the grid.
     pub index: Vec<Index>,
-    /// A vector along the last axis of the buffer that is added on the way: the last product does so.
+    /// A vector along the last axis of the buffer that is added on the way. The buffer then has one product, whose last
+    /// part adds it.
     pub plus: Option<ParamId>,
 }
 
@@ -208,16 +209,15 @@ fn reads(schedule: &Schedule, value: ValueId) -> Option<BufferId> {
 fn copies(schedule: &mut Schedule, nodes: &mut [Node]) {
     for at in 0..nodes.len() {
         let Some(output) = copied(schedule, &nodes[at]) else { continue };
-        if output.plus.is_some() && !ends_with_product(schedule, &nodes[..at], output.buffer) {
-            continue;
-        }
         let is_used_later = nodes[at + 1..].iter().any(|node| touches(schedule, node, output.buffer));
         let (mut products, mut stores) = (0, 0);
         each_node(nodes, &mut |node| {
             products += usize::from(matches!(node, Node::Dot(dot) if dot.into == output.buffer));
             stores += usize::from(matches!(node, Node::Store { tensor, .. } if *tensor == output.tensor));
         });
-        if is_used_later || products == 0 || stores != 1 {
+        let adds = output.plus.is_none()
+            || products == 1 && ends_with_product(schedule, &nodes[..at], output.buffer);
+        if is_used_later || products == 0 || stores != 1 || !adds {
             continue;
         }
         let body = vec![std::mem::replace(&mut nodes[at], Node::Break)];
@@ -298,13 +298,14 @@ fn row(schedule: &Schedule, load: ValueId, along: AxisId) -> Option<ParamId> {
     (axis == along && !super::is_writable(kernel, *tensor)).then_some(*tensor)
 }
 
-/// Whether the last of these nodes that touches a buffer is one product over a whole dimension, in one part or several.
+/// Whether the last of these nodes that touches a buffer is its product, over a whole dimension in one part or several.
 fn ends_with_product(schedule: &Schedule, nodes: &[Node], buffer: BufferId) -> bool {
     let Some(last) = nodes.iter().rposition(|node| touches(schedule, node, buffer)) else { return false };
     let (node, kinds) = (&nodes[last], &schedule.kernel.axes);
-    let has_columns = |dot: &Dot| dot.columns.as_ref() == schedule.buffers[buffer.0].axes.last();
+    let is_it =
+        |dot: &Dot| dot.into == buffer && dot.columns.as_ref() == schedule.buffers[buffer.0].axes.last();
     if let Node::Dot(dot) = node {
-        return has_columns(dot) && matches!(kinds[dot.contracted].kind, AxisKind::Whole { .. });
+        return is_it(dot) && matches!(kinds[dot.contracted].kind, AxisKind::Whole { .. });
     }
     let Node::Sum { body, .. } = node else { return false };
     let [Node::Sequential { axis, body, .. }] = &body[..] else { return false };
@@ -315,7 +316,7 @@ fn ends_with_product(schedule: &Schedule, nodes: &[Node], buffer: BufferId) -> b
     });
     let is_along = |node: &Node| {
         let Node::Dot(dot) = node else { return false };
-        dot.into == buffer && dot.contracted == *axis && has_columns(dot)
+        is_it(dot) && dot.contracted == *axis
     };
     let is_whole = matches!(kinds[*axis].kind, AxisKind::Tile { begin: None, end: None, .. });
     is_whole && !leaves && products == 1 && body.iter().any(is_along)

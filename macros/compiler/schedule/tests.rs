@@ -93,16 +93,20 @@ fn a_variance_comes_from_the_loop_of_its_mean() {
 }
 
 /// Whether a sum over rows of f32 `x` and `z`, of f64 `y` and of integers `i` is known before its loop.
-fn is_known(sum: &str) -> bool {
+fn is_known(text: &str) -> bool {
+    let (statements, sum) =
+        text.rsplit_once(';').map_or(("", text), |(before, sum)| (&text[..=before.len()], sum));
     let source = format!(
         "fn k<M, N, L>(x: &Tensor<f32, (M, N)>, y: &Tensor<f64, (M, N)>, z: &Tensor<f32, (M, L)>,
-                       i: &Tensor<i32, (M, N)>, out: &mut Tensor<f32, M>) {{
+                       i: &Tensor<i32, (M, N)>, w: &Tensor<f32, (N, L)>, out: &mut Tensor<f32, M>) {{
+            assert!(L <= 64 && N <= 64);
             for m in tile(M) {{
                 let (x, y, z, i) = (x[(m, ..)], y[(m, ..)], z[(m, ..)], i[(m, ..)]);
                 let (mean, other, wide_mean, most) = (x.mean(N), z.mean(L), y.mean(N), x.max(N));
                 let (total, square, narrow) = (x.sum(N), x * x, y.cast::<f32>());
                 let (average, share) = (total / N.cast::<f32>(), total / M.cast::<f32>());
                 let (level, narrow_mean, middle) = (square.mean(N), wide_mean.cast::<f32>(), i.sum(N) / N);
+                {statements}
                 out[m] = ({sum}).cast::<f32>();
             }}
         }}"
@@ -123,6 +127,7 @@ fn squares_around_the_mean_of_the_same_are_known_and_no_others() {
         "((x - average) * (x - average)).sum(N)",
         "((square - level) * (square - level)).sum(N)",
         "((y - wide_mean) * (y - wide_mean)).mean(N)",
+        "let p = dot(z, w[(.., ..)], L); let c = p - p.mean(N); (c * c).sum(N)",
     ] {
         assert!(is_known(sum), "{sum}");
     }
@@ -140,6 +145,7 @@ fn squares_around_the_mean_of_the_same_are_known_and_no_others() {
         "((x * 2.0 - mean) * (x * 2.0 - mean)).sum(N)",
         "((narrow - narrow_mean) * (narrow - narrow_mean)).sum(N)",
         "((i - middle) * (i - middle)).sum(N)",
+        "let t = full::<f32>((m, N), other); let c = t - t.mean(N); (c * c).sum(N)",
     ] {
         assert!(!is_known(sum), "{sum}");
     }
@@ -199,7 +205,7 @@ fn a_product_that_is_stored_as_it_is_is_made_in_the_output() {
 /// `k`, those after it).
 fn is_direct(elem: &str, sum: &str, after: &str) -> bool {
     let source = format!(
-        "fn kernel<M, N, K>(x: &Tensor<f32, (M, K)>, w: &Tensor<f32, (N, K)>, b: &Tensor<f32, N>, other: &mut Tensor<f32, (M, N)>, out: &mut Tensor<{elem}, (M, N)>) {{
+        "fn kernel<M, N, K>(x: &Tensor<f32, (M, K)>, w: &Tensor<f32, (N, K)>, b: &Tensor<f32, N>, c: &Tensor<f32, M>, h: &Tensor<f16, N>, other: &mut Tensor<f32, (M, N)>, out: &mut Tensor<{elem}, (M, N)>) {{
             for (m, n) in tile((M, N)) {{
                 let mut acc = zeros::<f32>((m, n));
                 for k in tile(K) {{ {sum} }}
@@ -218,10 +224,17 @@ fn is_direct(elem: &str, sum: &str, after: &str) -> bool {
 #[test]
 fn what_is_not_the_sum_itself_is_not_made_in_the_output() {
     let sum = "acc += dot(x[(m, k)], w[(n, k)], k);";
-    assert!(is_direct("f32", sum, "out[(m, n)] = acc;"));
+    for after in ["out[(m, n)] = acc;", "out[(m, n)] = acc + b[n];", "out[(m, n)] = b[n] + acc;"] {
+        assert!(is_direct("f32", sum, after), "{after}");
+    }
     for (elem, after) in [
         ("f16", "out[(m, n)] = acc.cast();"),
-        ("f32", "out[(m, n)] = acc + b[n];"),
+        ("f32", "out[(m, n)] = acc + c[m];"),
+        ("f32", "out[(m, n)] = acc + h[n].cast::<f32>();"),
+        ("f32", "out[(m, n)] = acc - b[n];"),
+        ("f32", "out[(m, n)] = acc + b[n] + b[n];"),
+        ("f32", "out[(m, n)] = acc + acc;"),
+        ("f32", "for k in tile(K) { acc += dot(x[(m, k)], w[(n, k)], k); } out[(m, n)] = acc + b[n];"),
         ("f32", "out[(m, n)] = acc; out[(m, n)] = acc * 2.0;"),
         // One loop stores both.
         ("f32", "out[(m, n)] = acc; other[(m, n)] = b[n] * acc;"),

@@ -102,12 +102,13 @@ impl Sum for i32 {
         lhs: Strided,
         rhs: Strided,
         packed: Option<PackedSide<'_>>,
-        _: *const i32,
+        plus: *const i32,
         c: *mut i32,
         ldc: usize,
         accumulate: bool,
         scratch: &mut Scratch,
     ) {
+        debug_assert!(plus.is_null(), "only f32 adds a row");
         // SAFETY: promised by the caller.
         unsafe { dot_i32(isa, m, n, k, lhs, right(packed, rhs, k), c, ldc, accumulate, scratch) }
     }
@@ -122,12 +123,13 @@ macro_rules! sums {
                 lhs: Strided,
                 rhs: Strided,
                 _: Option<PackedSide<'_>>,
-                _: *const $T,
+                plus: *const $T,
                 c: *mut $T,
                 ldc: usize,
                 accumulate: bool,
                 scratch: &mut Scratch,
             ) {
+                debug_assert!(plus.is_null(), "only f32 adds a row");
                 // SAFETY: promised by the caller.
                 unsafe { $product(isa, m, n, k, lhs, rhs, c, ldc, accumulate, scratch) }
             }
@@ -150,8 +152,8 @@ thread_local! {
 ///
 /// # Safety
 /// All those elements of `lhs` and `rhs` are readable and those of `c` writable (and initialised if
-/// `accumulate`), and `n` elements of `plus` readable; `c` overlaps none of them; the processor has `isa`; `packed` was packed from what `rhs` is
-/// a part of.
+/// `accumulate`), and `n` elements of `plus` readable, unless it is null; `c` overlaps none of them; the processor has
+/// `isa`; `packed` was packed from what `rhs` is a part of.
 #[expect(clippy::too_many_arguments, reason = "a matrix product has these")]
 pub unsafe fn dot<L: Element, R: Element, C: Sum>(
     isa: InstructionSet,

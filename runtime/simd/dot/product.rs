@@ -4,7 +4,7 @@
 //! for 480 columns
 //!   for DEPTH contracted elements     (what is written is read again for more; a panel stays in the L2 cache)
 //!     lay out the right operand in panels, unless it is
-//!     for 288 rows                    (the left operand stays in the L2 cache)
+//!     for 288 rows                    (of the left operand, about as much as the L2 cache holds)
 //!       lay out the left operand in rows ROW apart, unless its rows are contiguous and need no widening
 //!       for panels, for a few rows: microkernel
 //! ```
@@ -254,7 +254,7 @@ pub(super) unsafe fn blocks<T: Number>(isa: InstructionSet, problem: &Problem<T>
 /// Adds `plus` to each row of the product: one more contracted element, that is 1 on the left.
 ///
 /// # Safety
-/// As [`product`], which has been computed.
+/// As [`product`], which has been computed; `m > 0`.
 unsafe fn add<T: Number>(isa: InstructionSet, (m, n): (usize, usize), plus: *const T, c: *mut T, ldc: usize) {
     let ones = [T::ONE; STEPS];
     let left = Left { ptr: ones.as_ptr(), row: 0 };
@@ -274,7 +274,7 @@ unsafe fn blocks_and<T: Number>(
     let Problem { m, n, k, a, c, ldc, .. } = *problem;
     let kernels = T::kernels(isa);
     let reads_left = T::is_plain(a.kind) && (a.contracted == 1 || k == 1);
-    let part = even_part(k);
+    let part = even_part::<T>(k);
     let left = if reads_left { 0 } else { ROWS.min(m) * ROW };
     let right = COLUMNS.min(n).next_multiple_of(kernels.width()) * part;
     let memory = scratch.room::<T>(left + if is_ready(problem) { 0 } else { right });
@@ -315,8 +315,9 @@ unsafe fn blocks_and<T: Number>(
 }
 
 /// Contracted elements of each part of so many: as few parts as there can be, and even ones.
-fn even_part(k: usize) -> usize {
-    k.div_ceil(k.div_ceil(DEPTH)).next_multiple_of(16).min(DEPTH)
+fn even_part<T>(k: usize) -> usize {
+    let most = DEPTH * 4 / size_of::<T>();
+    k.div_ceil(k.div_ceil(most)).next_multiple_of(16).min(most)
 }
 
 /// Few rows of `c` read the right operand so seldom that packing it does not pay.
