@@ -234,7 +234,10 @@ fn what_is_not_the_sum_itself_is_not_made_in_the_output() {
         ("f32", "out[(m, n)] = acc - b[n];"),
         ("f32", "out[(m, n)] = acc + b[n] + b[n];"),
         ("f32", "out[(m, n)] = acc + acc;"),
-        ("f32", "for k in tile(K) { acc += dot(x[(m, k)], w[(n, k)], k); } out[(m, n)] = acc + b[n];"),
+        (
+            "f32",
+            "if M > 3 { other[(m, n)] = acc; } acc = zeros::<f32>((m, n)); for k in tile(K) { acc += dot(x[(m, k)], w[(n, k)], k); } out[(m, n)] = acc + b[n];",
+        ),
         ("f32", "out[(m, n)] = acc; out[(m, n)] = acc * 2.0;"),
         // One loop stores both.
         ("f32", "out[(m, n)] = acc; other[(m, n)] = b[n] * acc;"),

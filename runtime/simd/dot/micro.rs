@@ -2,8 +2,9 @@
 
 use super::register::Register;
 
-/// How many contracted elements of 4 bytes a microkernel gets at most, and half as many of 8. Panels of 256 stay in the L1 cache, but the product is
-/// written and read more often (MiniLM's 384 and 1536 elements were 1 % slower, a dozen rows 10 %).
+/// How many contracted elements of 4 bytes a microkernel gets at most, and half as many of 8. Panels of 256 stay in the L1
+/// cache, but the product is written and read more often (MiniLM's 384 and 1536 elements were 1 % slower, a dozen rows
+/// 10 %).
 pub(super) const DEPTH: usize = 768;
 /// The distance between the rows of a left operand that is laid out: of elements of 4 bytes an odd number of cache lines,
 /// so that rows spread over the sets of a cache.
