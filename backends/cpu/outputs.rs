@@ -4,8 +4,8 @@ use super::values::At;
 use super::{Emitter, names};
 use proc_macro2::TokenStream;
 use quote::quote;
-use tilewright_compiler::ir::{AxisId, AxisKind, DimId, Index};
-use tilewright_compiler::schedule::{BufferId, Dot, Node, Output, each_node};
+use tilewright_compiler::ir::{AxisId, Index};
+use tilewright_compiler::schedule::{BufferId, Dot, Output};
 
 impl Emitter<'_> {
     /// What a buffer may be a part of.
@@ -40,42 +40,20 @@ impl Emitter<'_> {
                 }
             })
         });
-        let rows = self.schedule.outputs.iter().filter_map(|output| output.plus).map(|row| {
-            let view = names::param(row);
-            quote!(&& #view.strides[0] == 1)
+        let rows = self.schedule.outputs.iter().filter_map(|output| output.plus.as_ref()).map(|row| {
+            let (view, over) = (names::param(row.tensor), names::dim(row.over));
+            quote!(&& #view.strides[0] == 1 && #over > 0)
         });
-        let products = self.added_by().into_iter().map(|(_, dim)| {
-            let dim = names::dim(dim);
-            quote!(&& #dim > 0)
-        });
-        quote!(!stream.light && launch.is_alone(&[#(#tensors),*]) #(#fits)* #(#rows)* #(#products)*)
-    }
-
-    /// The products that add a row at last, and the dimension that they sum over.
-    fn added_by(&self) -> Vec<(BufferId, DimId)> {
-        let mut products = Vec::new();
-        each_node(&self.schedule.body, &mut |node| {
-            let Node::Dot(dot) = node else { return };
-            let adds = self.output(dot.into).is_some_and(|output| output.plus.is_some());
-            if let (true, AxisKind::Tile { dim, .. } | AxisKind::Whole { dim }) =
-                (adds, &self.kernel.axes[dot.contracted].kind)
-            {
-                products.push((dot.into, *dim));
-            }
-        });
-        products
+        quote!(!stream.light && launch.is_alone(&[#(#tensors),*]) #(#fits)* #(#rows)*)
     }
 
     /// The row that a product adds to its sums with the last part of the dimension that it sums over, or null.
     pub fn row_to_add(&self, dot: &Dot) -> TokenStream {
-        let row = self.output(dot.into).and_then(|output| output.plus);
-        let dim = self.added_by().into_iter().find(|(buffer, _)| *buffer == dot.into);
-        let (Some(row), Some((_, dim)), Some(columns)) = (row, dim, dot.columns) else {
-            return quote!(::core::ptr::null());
-        };
-        let (view, dim) = (names::param(row), names::dim(dim));
+        let row = self.output(dot.into).and_then(|output| output.plus.as_ref());
+        let (Some(row), Some(columns)) = (row, dot.columns) else { return quote!(::core::ptr::null()) };
+        let (view, over) = (names::param(row.tensor), names::dim(row.over));
         let (end, begin) = (names::end(dot.contracted), names::begin(columns));
-        quote!(if args.direct && #end == #dim {
+        quote!(if args.direct && #end == #over {
             #view.ptr.cast_const().offset(#begin as isize)
         } else {
             ::core::ptr::null()

@@ -9,6 +9,7 @@
     reason = "tests"
 )]
 
+mod biases;
 mod casts;
 mod check;
 mod data;

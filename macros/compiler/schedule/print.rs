@@ -90,8 +90,8 @@ impl Schedule {
             Node::Copy { buffer, body } => {
                 let tensor = self.outputs.iter().find(|output| output.buffer == *buffer);
                 let name = tensor.map_or_else(String::new, |o| self.kernel.params[o.tensor].name.to_string());
-                let plus = tensor.and_then(|output| output.plus).map_or_else(String::new, |row| {
-                    format!(" and the last product adds {}", self.kernel.params[row].name)
+                let plus = tensor.and_then(|output| output.plus.as_ref()).map_or_else(String::new, |row| {
+                    format!(" and the last product adds {}", self.kernel.params[row.tensor].name)
                 });
                 writeln!(f, "unless {} is a part of {name}{plus}", self.place(*buffer))?;
                 self.nodes(f, body, depth + 1)

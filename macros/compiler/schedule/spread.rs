@@ -40,25 +40,11 @@ pub(super) fn spread(schedule: &mut Schedule) {
 fn spread_in(kernel: &mut Kernel, nodes: &mut Vec<Node>) {
     let mut at = 0;
     while at < nodes.len() {
-        match &mut nodes[at] {
-            Node::Loop { body, lanes: false, .. } | Node::Sequential { body, .. } => spread_in(kernel, body),
-            Node::If { then, otherwise, .. } => {
-                spread_in(kernel, then);
-                spread_in(kernel, otherwise);
-            }
-            Node::Loop { lanes: true, .. }
-            | Node::Compute { .. }
-            | Node::Keep { .. }
-            | Node::Fetch { .. }
-            | Node::Accumulate { .. }
-            | Node::Assign { .. }
-            | Node::Store { .. }
-            | Node::Dot(_)
-            | Node::Sum { .. }
-            | Node::Copy { .. }
-            | Node::Shortcut { .. }
-            | Node::Break
-            | Node::Continue => {}
+        if let Node::Loop { body, lanes: false, .. } | Node::Sequential { body, .. } = &mut nodes[at] {
+            spread_in(kernel, body);
+        } else if let Node::If { then, otherwise, .. } = &mut nodes[at] {
+            spread_in(kernel, then);
+            spread_in(kernel, otherwise);
         }
         if let Some(spread) = found(kernel, &nodes[at])
             && let Some(first) = nodes[..at].iter().position(|node| finds(node, spread.sum, spread.axis))

@@ -27,9 +27,17 @@ pub struct Output {
     pub tensor: ParamId,
     /// One a dimension: each axis of the buffer once, and indices of the grid.
     pub index: Vec<Index>,
-    /// A vector along the last axis of the buffer that is added on the way. The buffer then has one product, whose last
-    /// part adds it.
-    pub plus: Option<ParamId>,
+    /// A vector along the last axis of the buffer that is added on the way.
+    pub plus: Option<Row>,
+}
+
+/// A vector that is added to each row of a buffer by the last part of the buffer's one product.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// Its tensor.
+    pub tensor: ParamId,
+    /// The dimension that the product sums over.
+    pub over: DimId,
 }
 
 /// Leaves clearing to products, and finds what may be made in outputs.
@@ -208,17 +216,22 @@ fn reads(schedule: &Schedule, value: ValueId) -> Option<BufferId> {
 /// Marks what copies a buffer to a tensor, and lists the buffers.
 fn copies(schedule: &mut Schedule, nodes: &mut [Node]) {
     for at in 0..nodes.len() {
-        let Some(output) = copied(schedule, &nodes[at]) else { continue };
+        let Some((mut output, row)) = copied(schedule, &nodes[at]) else { continue };
         let is_used_later = nodes[at + 1..].iter().any(|node| touches(schedule, node, output.buffer));
         let (mut products, mut stores) = (0, 0);
         each_node(nodes, &mut |node| {
             products += usize::from(matches!(node, Node::Dot(dot) if dot.into == output.buffer));
             stores += usize::from(matches!(node, Node::Store { tensor, .. } if *tensor == output.tensor));
         });
-        let adds = output.plus.is_none()
-            || products == 1 && ends_with_product(schedule, &nodes[..at], output.buffer);
-        if is_used_later || products == 0 || stores != 1 || !adds {
+        if is_used_later || products == 0 || stores != 1 {
             continue;
+        }
+        if let Some(tensor) = row {
+            let Some(over) = last_product(schedule, &nodes[..at], output.buffer).filter(|_| products == 1)
+            else {
+                continue;
+            };
+            output.plus = Some(Row { tensor, over });
         }
         let body = vec![std::mem::replace(&mut nodes[at], Node::Break)];
         nodes[at] = Node::Copy { buffer: output.buffer, body };
@@ -226,27 +239,20 @@ fn copies(schedule: &mut Schedule, nodes: &mut [Node]) {
     }
 }
 
-fn copied(schedule: &Schedule, node: &Node) -> Option<Output> {
+/// The output that a node copies a buffer to, and the tensor of a row that it adds.
+fn copied(schedule: &Schedule, node: &Node) -> Option<(Output, Option<ParamId>)> {
     let kernel = &schedule.kernel;
     let (mut loops, nodes) = innermost(node)?;
     let [before @ .., Node::Store { tensor, index, value }] = nodes else { return None };
-    let (sum, plus) = match before {
+    let (sum, load) = match before {
         [_] => (*value, None),
         [others @ .., Node::Compute { value: all, keep: None }] if all == value => {
-            let (sum, load) = added(schedule, others, *value)?;
-            (sum, Some(load))
+            added(schedule, others, *value)?
         }
         _ => return None,
     };
-    let buffer = before.iter().find_map(|node| {
-        let is_read = matches!(node, Node::Compute { value, keep: None } if *value == sum);
-        let is_fetched = matches!(node, Node::Fetch { value, .. } if *value == sum);
-        let Node::Fetch { buffer, .. } = node else {
-            return is_read.then(|| reads(schedule, sum)).flatten();
-        };
-        is_fetched.then_some(*buffer)
-    })?;
-    let plus = match plus {
+    let buffer = before.iter().find_map(|node| source(schedule, node, sum))?;
+    let plus = match load {
         Some(load) => Some(row(schedule, load, *schedule.buffers[buffer.0].axes.last()?)?),
         None => None,
     };
@@ -268,25 +274,30 @@ fn copied(schedule: &Schedule, node: &Node) -> Option<Output> {
     }
     let mut own = of.axes.clone();
     [&mut axes, &mut own, &mut loops].into_iter().for_each(|axes| axes.sort());
-    (!is_read && !own.is_empty() && axes == own && loops == own).then(|| Output {
-        buffer,
-        tensor: *tensor,
-        index: index.clone(),
-        plus,
-    })
+    let output = Output { buffer, tensor: *tensor, index: index.clone(), plus: None };
+    (!is_read && !own.is_empty() && axes == own && loops == own).then_some((output, plus))
+}
+
+/// The buffer that a node reads a value from.
+fn source(schedule: &Schedule, node: &Node, wanted: ValueId) -> Option<BufferId> {
+    if let Node::Fetch { value, buffer } = node {
+        return (*value == wanted).then_some(*buffer);
+    }
+    let is_read = matches!(node, Node::Compute { value, keep: None } if *value == wanted);
+    is_read.then(|| reads(schedule, wanted)).flatten()
 }
 
 /// The two values that a sum adds: what two nodes before it read, of which the second one loads from a tensor.
-fn added(schedule: &Schedule, others: &[Node], sum: ValueId) -> Option<(ValueId, ValueId)> {
+fn added(schedule: &Schedule, others: &[Node], sum: ValueId) -> Option<(ValueId, Option<ValueId>)> {
     let op = |value: ValueId| &schedule.kernel.values[value].op;
     let Op::Binary(BinaryOp::Add, lhs, rhs) = *op(sum) else { return None };
     let is_load = |value: ValueId| matches!(op(value), Op::Load { .. });
     let (read, load) = if is_load(rhs) { (lhs, rhs) } else { (rhs, lhs) };
-    let is_one = |node: &Node| {
-        matches!(node, Node::Compute { value, keep: None } if *value == read || *value == load)
-            || matches!(node, Node::Fetch { value, .. } if *value == read)
-    };
-    (is_load(load) && read != load && others.len() == 2 && others.iter().all(is_one)).then_some((read, load))
+    let loads = |node: &Node| matches!(node, Node::Compute { value, keep: None } if *value == load);
+    let are_both = others.len() == 2
+        && others.iter().any(loads)
+        && others.iter().any(|node| source(schedule, node, read).is_some());
+    are_both.then_some((read, Some(load)))
 }
 
 /// The tensor of f32 that a load reads along `axis`, its only one.
@@ -298,28 +309,24 @@ fn row(schedule: &Schedule, load: ValueId, along: AxisId) -> Option<ParamId> {
     (axis == along && !super::is_writable(kernel, *tensor)).then_some(*tensor)
 }
 
-/// Whether the last of these nodes that touches a buffer is its product, over a whole dimension in one part or several.
-fn ends_with_product(schedule: &Schedule, nodes: &[Node], buffer: BufferId) -> bool {
-    let Some(last) = nodes.iter().rposition(|node| touches(schedule, node, buffer)) else { return false };
-    let (node, kinds) = (&nodes[last], &schedule.kernel.axes);
-    let is_it =
-        |dot: &Dot| dot.into == buffer && dot.columns.as_ref() == schedule.buffers[buffer.0].axes.last();
+/// The whole dimension that a buffer's product sums over, in one part or several, if that is the last of these nodes that
+/// touches the buffer.
+fn last_product(schedule: &Schedule, nodes: &[Node], buffer: BufferId) -> Option<DimId> {
+    let (axes, columns) = (&schedule.kernel.axes, schedule.buffers[buffer.0].axes.last());
+    let is_it = |dot: &Dot| dot.into == buffer && dot.columns.as_ref() == columns;
+    let node = nodes.iter().rfind(|node| touches(schedule, node, buffer))?;
     if let Node::Dot(dot) = node {
-        return is_it(dot) && matches!(kinds[dot.contracted].kind, AxisKind::Whole { .. });
+        let AxisKind::Whole { dim } = axes[dot.contracted].kind else { return None };
+        return is_it(dot).then_some(dim);
     }
-    let Node::Sum { body, .. } = node else { return false };
-    let [Node::Sequential { axis, body, .. }] = &body[..] else { return false };
-    let (mut products, mut leaves) = (0, false);
-    each_node(body, &mut |node| {
-        leaves |= matches!(node, Node::Break | Node::Continue);
-        products += usize::from(touches(schedule, node, buffer));
-    });
-    let is_along = |node: &Node| {
-        let Node::Dot(dot) = node else { return false };
-        is_it(dot) && dot.contracted == *axis
-    };
-    let is_whole = matches!(kinds[*axis].kind, AxisKind::Tile { begin: None, end: None, .. });
-    is_whole && !leaves && products == 1 && body.iter().any(is_along)
+    let Node::Sum { body, .. } = node else { return None };
+    let [Node::Sequential { axis, body, .. }] = &body[..] else { return None };
+    let AxisKind::Tile { dim, begin: None, end: None, .. } = axes[*axis].kind else { return None };
+    let mut leaves = false;
+    each_node(body, &mut |node| leaves |= matches!(node, Node::Break | Node::Continue));
+    let mut touching = body.iter().filter(|node| touches(schedule, node, buffer));
+    let (Some(Node::Dot(dot)), None) = (touching.next(), touching.next()) else { return None };
+    (!leaves && is_it(dot) && dot.contracted == *axis).then_some(dim)
 }
 
 /// Whether an index is the grid's and in range by construction.
