@@ -92,7 +92,7 @@ impl<'s> Emitter<'s> {
                 let splat = self.splat(identity, self.elem(reduction.value), at);
                 match self.peak(reduction.value, op) {
                     Some(_) => {
-                        quote!(let mut #name = [#private::cpu::Peak::<#set, _>::none(#splat); #slots];)
+                        quote!(let mut #name = [#private::cpu::Peak::none(#splat); #slots];)
                     }
                     None => quote!(let mut #name = [#splat; #slots];),
                 }

@@ -9,7 +9,7 @@ use std::cell::{Cell, RefCell};
 use tilewright_compiler::ir::{
     AxisId, AxisKind, BinaryOp, Callee, CompareOp, Elem, Fold, Op, ParamId, UnaryOp, ValueId,
 };
-use tilewright_compiler::schedule::{Node, each_node, is_at_most};
+use tilewright_compiler::schedule::{Node, each_node, exponent, is_at_most, is_term};
 
 /// A lane loop while its body is emitted.
 #[derive(Default)]
@@ -222,7 +222,7 @@ impl Emitter<'_> {
             Op::Read(var) => self.read_variable(*var, at),
             Op::Broadcast(of) => operand(of),
             Op::Unary(op, of) => {
-                let family = if self.is_down(*op, *of) { Family::Floats("exp_down") } else { unary(*op) };
+                let family = self.exponential(value).unwrap_or_else(|| unary(*op));
                 let (path, of) = (family.path(self.elem(*of), &simd), operand(of));
                 quote!(#path(#of))
             }
@@ -235,8 +235,7 @@ impl Emitter<'_> {
                     let (lhs, rhs, set) = (operand(lhs), self.plain(*rhs, at), self.set(at));
                     return quote!(#private::cpu::divide_by::<#set>(#lhs, #rhs));
                 }
-                let is_below = *op == BinaryOp::ExpSub && is_at_most(self.kernel, *lhs, *rhs);
-                let family = if is_below { Family::Floats("exp_below") } else { binary(*op) };
+                let family = self.exponential(value).unwrap_or_else(|| binary(*op));
                 let path = family.path(self.elem(*lhs), &simd);
                 let (lhs, rhs) = (operand(lhs), operand(rhs));
                 quote!(#path(#lhs, #rhs))
@@ -292,10 +291,17 @@ impl Emitter<'_> {
         found
     }
 
-    /// Whether an operation is an exponential of what is not above 0.
-    fn is_down(&self, op: UnaryOp, of: ValueId) -> bool {
-        let Op::Binary(BinaryOp::Sub, value, peak) = self.kernel.values[of].op else { return false };
-        op == UnaryOp::Exp && is_at_most(self.kernel, value, peak)
+    /// How to compute an exponential of what is not above 0.
+    fn exponential(&self, value: ValueId) -> Option<Family> {
+        let (of, peak) = exponent(self.kernel, value)?;
+        let takes_peak = matches!(self.kernel.values[value].op, Op::Binary(..));
+        let is_at_most = is_at_most(self.kernel, of, peak);
+        is_at_most.then(|| match (takes_peak, is_term(self.kernel, value)) {
+            (false, false) => Family::Floats("exp_down"),
+            (false, true) => Family::Floats("exp_term"),
+            (true, false) => Family::Floats("exp_below"),
+            (true, true) => Family::Floats("exp_sub_term"),
+        })
     }
 
     fn call(&self, callee: &Callee, args: &[ValueId], at: At<'_>) -> TokenStream {

@@ -101,6 +101,10 @@ unsafe impl<S: Simd> Simd for Four<S> {
         Singles::from_parts(|i| S::at_least(x.0[i], low))
     }
     #[inline(always)]
+    fn zero_below(x: Self::F32, least: f32, y: Self::F32) -> Self::F32 {
+        Singles::from_parts(|i| S::zero_below(x.0[i], least, y.0[i]))
+    }
+    #[inline(always)]
     fn at_most(x: Self::F32, high: f32) -> Self::F32 {
         Singles::from_parts(|i| S::at_most(x.0[i], high))
     }
@@ -214,8 +218,8 @@ impl<V: Floats> Floats for Vectors<V> {
     fn mul_add(self, by: Self, plus: Self) -> Self {
         Self::from_parts(|i| self.0[i].mul_add(by.0[i], plus.0[i]))
     }
-    in_step!(Floats: larger smaller exp_sub exp_below pow: binary);
-    in_step!(Floats: floor ceil round trunc sqrt rsqrt recip relu exp exp_down exp2 ln log2: unary);
+    in_step!(Floats: larger smaller or_nan exp_sub exp_below exp_sub_term pow: binary);
+    in_step!(Floats: floor ceil round trunc sqrt rsqrt recip relu exp exp_down exp_term exp2 ln log2: unary);
     in_step!(Floats: sin cos tanh erf sigmoid gelu gelu_tanh silu: unary);
 }
 
@@ -224,7 +228,7 @@ impl<S: Simd> Floats for Singles<S> {
     fn mul_add(self, by: Self, plus: Self) -> Self {
         Self::from_parts(|i| self.0[i].mul_add(by.0[i], plus.0[i]))
     }
-    in_step!(Floats: larger smaller: binary);
+    in_step!(Floats: larger smaller or_nan: binary);
     in_step!(Floats: floor ceil round trunc sqrt rsqrt recip relu: unary);
     math::f32_functions!(Four<S>);
 }

@@ -143,6 +143,11 @@ pub unsafe trait Simd: Memory<Set = Self> + Copy + Send + Sync + 'static {
     fn at_least(x: Self::F32, low: f32) -> Self::F32 {
         Self::F32::select(x.lt(Self::F32::splat(low)), Self::F32::splat(low), x)
     }
+    /// `y`, and 0 where `x < least`.
+    #[inline(always)]
+    fn zero_below(x: Self::F32, least: f32, y: Self::F32) -> Self::F32 {
+        Self::F32::select(x.lt(Self::F32::splat(least)), Self::F32::splat(0.0), y)
+    }
     /// `x` up to `high`; NaN stays.
     #[inline(always)]
     fn at_most(x: Self::F32, high: f32) -> Self::F32 {
@@ -286,6 +291,12 @@ pub trait Floats: Vector {
     fn smaller(self, other: Self) -> Self {
         Self::select(self.lt(other), self, other)
     }
+    /// NaN where either is, else `self`.
+    #[inline(always)]
+    #[must_use]
+    fn or_nan(self, other: Self) -> Self {
+        Self::select(other.eq(other), self, other)
+    }
     /// `self * by + plus`, rounded once where the instruction set has it.
     fn mul_add(self, by: Self, plus: Self) -> Self;
     fn floor(self) -> Self;
@@ -310,6 +321,18 @@ pub trait Floats: Vector {
     #[must_use]
     fn exp_below(self, peak: Self) -> Self {
         self.exp_sub(peak)
+    }
+    /// [`Floats::exp_down`] as a term of a sum in which one is 1: 2^-24 is as good as nothing.
+    #[inline(always)]
+    #[must_use]
+    fn exp_term(self) -> Self {
+        self.exp_down()
+    }
+    /// [`Floats::exp_below`] as such a term.
+    #[inline(always)]
+    #[must_use]
+    fn exp_sub_term(self, peak: Self) -> Self {
+        self.exp_below(peak)
     }
     fn exp2(self) -> Self;
     fn ln(self) -> Self;

@@ -129,9 +129,9 @@ impl<T: Scalar + Floats, const N: usize> Floats for Lanes<T, N> {
     fn mul_add(self, by: Self, plus: Self) -> Self {
         Self::from_lanes(|i| self.0[i].mul_add(by.0[i], plus.0[i]))
     }
-    lanewise!(floor ceil round trunc sqrt rsqrt recip exp exp2 ln log2 sin cos tanh erf: unary);
+    lanewise!(floor ceil round trunc sqrt rsqrt recip exp exp_down exp_term exp2 ln log2 sin cos tanh erf: unary);
     lanewise!(sigmoid relu gelu gelu_tanh silu: unary);
-    lanewise!(exp_sub pow: binary);
+    lanewise!(exp_sub exp_below exp_sub_term pow: binary);
 }
 
 macro_rules! bitwise {

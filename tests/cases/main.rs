@@ -17,6 +17,7 @@ mod dots;
 mod elementwise;
 mod emulated;
 mod errors;
+mod exponentials;
 mod golden;
 mod memory;
 mod models;

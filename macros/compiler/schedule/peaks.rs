@@ -1,6 +1,8 @@
 //! What a value is at most: the exponentials of a softmax are of `x - max(x)`, which needs no bound above.
 
-use crate::ir::{BinaryOp, Kernel, Op, ReduceOp, ValueId};
+use super::operands;
+use crate::ir::{AxisId, BinaryOp, Kernel, Op, ReduceOp, Stmt, UnaryOp, ValueId};
+use crate::walk::each_statement;
 
 /// Whether `value <= bound` wherever both are, unless `bound` is NaN. Floats only.
 #[must_use]
@@ -28,6 +30,57 @@ pub fn is_at_most(kernel: &Kernel, value: ValueId, bound: ValueId) -> bool {
     false
 }
 
+/// The value and the bound of which an exponential is the exponential of the difference.
+#[must_use]
+pub fn exponent(kernel: &Kernel, exponential: ValueId) -> Option<(ValueId, ValueId)> {
+    if let Op::Binary(BinaryOp::ExpSub, value, bound) = kernel.values[exponential].op {
+        return Some((value, bound));
+    }
+    let Op::Unary(UnaryOp::Exp, difference) = kernel.values[exponential].op else { return None };
+    let Op::Binary(BinaryOp::Sub, value, bound) = kernel.values[difference].op else { return None };
+    Some((value, bound))
+}
+
+/// Whether an exponential is a term of a sum and nothing else, and one of the terms is exp(0).
+#[must_use]
+pub fn is_term(kernel: &Kernel, exponential: ValueId) -> bool {
+    let peak = exponent(kernel, exponential).and_then(|(value, bound)| peak_along(kernel, value, bound));
+    let Some(along) = peak else { return false };
+    let users = kernel.values.iter().filter(|(user, _)| operands(kernel, *user).contains(&exponential));
+    let is_sum = |op: &Op| matches!(op, Op::Reduce(ReduceOp::Sum, _, axis) if *axis == along);
+    let mut is_kept = false;
+    each_statement(&kernel.body, &mut |stmt, _| {
+        let kept =
+            if let Stmt::Assign(_, value) | Stmt::Store { value, .. } = stmt { Some(*value) } else { None };
+        is_kept |= kept == Some(exponential);
+    });
+    !is_kept && users.map(|(_, user)| &user.op).all(is_sum)
+}
+
+/// The axis along which a bound is the maximum of a value.
+fn peak_along(kernel: &Kernel, value: ValueId, bound: ValueId) -> Option<AxisId> {
+    let (source, bound) = (unspread(kernel, value), unspread(kernel, bound));
+    if let Op::Reduce(ReduceOp::Max, of, axis) = kernel.values[bound].op {
+        let is_along = kernel.values[source].ty.axes.contains(axis);
+        return (is_along && is_same(kernel, source, of)).then_some(axis);
+    }
+    // Rounding keeps the order.
+    let (Op::Cast(source), Op::Cast(bound)) = (&kernel.values[source].op, &kernel.values[bound].op) else {
+        return None;
+    };
+    peak_along(kernel, *source, *bound)
+}
+
+/// Whether two values are one, or cast from one to the same type.
+fn is_same(kernel: &Kernel, one: ValueId, other: ValueId) -> bool {
+    let (one, other) = (unspread(kernel, one), unspread(kernel, other));
+    let (Op::Cast(one_of), Op::Cast(other_of)) = (&kernel.values[one].op, &kernel.values[other].op) else {
+        return one == other;
+    };
+    let elem = |value: ValueId| kernel.values[value].ty.elem;
+    elem(one) == elem(other) && is_same(kernel, *one_of, *other_of)
+}
+
 /// The value that has been given more axes.
 pub(super) fn unspread(kernel: &Kernel, mut value: ValueId) -> ValueId {
     while let Op::Broadcast(of) = kernel.values[value].op {
@@ -38,18 +91,18 @@ pub(super) fn unspread(kernel: &Kernel, mut value: ValueId) -> ValueId {
 
 #[cfg(test)]
 mod tests {
-    use super::is_at_most;
+    use super::{exponent, is_at_most, is_term};
     use crate::diagnostics::Diagnostics;
-    use crate::ir::{BinaryOp, Op};
+    use crate::ir::{BinaryOp, Kernel, Op};
     use crate::parse::{Helpers, parse_kernel};
 
-    /// Whether the exponential in a kernel over `x`, `y` and a column `u` is of what is not above 0.
-    fn is_down(exponential: &str) -> bool {
+    /// A kernel over `x`, `y`, a column `u` and `z` of three dimensions that stores an expression.
+    fn kernel(exponential: &str) -> Kernel {
         let source = format!(
-            "fn k<T: Float, M, N>(x: &Tensor<f32, (M, N)>, y: &Tensor<T, (M, N)>, u: &Tensor<f32, M>,
-                                  out: &mut Tensor<f32, (M, N)>) {{
+            "fn k<T: Float, M, N, K>(x: &Tensor<f32, (M, N)>, y: &Tensor<T, (M, N)>, u: &Tensor<f32, M>,
+                                  z: &Tensor<f32, (M, N, K)>, out: &mut Tensor<f32, (M, N)>) {{
                 for m in tile(M) {{
-                    let (x, y, u) = (x[(m, ..)], y[(m, ..)], u[m]);
+                    let (x, y, u, z) = (x[(m, ..)], y[(m, ..)], u[m], z[(m, .., ..)]);
                     let mut peak = x.max(N);
                     out[(m, ..)] = {exponential};
                 }}
@@ -58,7 +111,12 @@ mod tests {
         let item: syn::ItemFn = syn::parse_str(&source).expect("the kernel is Rust");
         let mut errors = Diagnostics::default();
         let (kernel, _) = parse_kernel(&item, &Helpers::default(), &mut errors);
-        let kernel = kernel.unwrap_or_else(|| panic!("{exponential}: {:?}", errors.take()));
+        kernel.unwrap_or_else(|| panic!("{exponential}: {:?}", errors.take()))
+    }
+
+    /// Whether the exponential in a kernel is of what is not above 0.
+    fn is_down(exponential: &str) -> bool {
+        let kernel = kernel(exponential);
         let mut found = kernel.values.iter().filter_map(|(_, of)| {
             let Op::Binary(BinaryOp::Sub | BinaryOp::ExpSub, value, peak) = of.op else { return None };
             Some(is_at_most(&kernel, value, peak))
@@ -97,6 +155,45 @@ mod tests {
         ];
         for exponential in other {
             assert!(!is_down(exponential), "{exponential}");
+        }
+    }
+
+    /// Whether the first exponential in a kernel is nothing but a term of a sum that has 1 in it.
+    fn is_only_term(expression: &str) -> bool {
+        let kernel = kernel(expression);
+        let exponential = kernel.values.iter().map(|(id, _)| id).find(|id| exponent(&kernel, *id).is_some());
+        is_term(&kernel, exponential.expect("there is an exponential"))
+    }
+
+    #[test]
+    fn an_exponential_below_the_maximum_of_what_is_summed_is_a_term() {
+        let terms = [
+            "x + exp(x - x.max(N)).sum(N)",
+            "x + exp_sub(x, x.max(N)).sum(N)",
+            "x + exp(y.cast::<f32>() - y.max(N).cast::<f32>()).sum(N)",
+            "x + exp(y.cast::<f32>() - y.cast::<f32>().max(N)).sum(N)",
+        ];
+        for expression in terms {
+            assert!(is_only_term(expression), "{expression}");
+        }
+    }
+
+    #[test]
+    fn it_is_more_where_it_is_used_otherwise_or_none_is_1() {
+        let other = [
+            "exp(x - x.max(N))",
+            "exp(x - x.max(N)) * 2.0",
+            "x + exp(x - x.max(N)).max(N)",
+            "x + exp(x - x.min(N)).sum(N)",
+            "x + exp(x * 2.0 - x.max(N)).sum(N)",
+            "x + exp_sub(x, max(x, x * 2.0)).sum(N)",
+            "x + exp_sub(x, max(1.0, x.max(N))).sum(N)",
+            "x + exp_sub(min(x, y.cast::<f32>()), x.max(N)).sum(N)",
+            "x + (exp(x - x.max(N)) * x).sum(N)",
+            "x + exp(z - z.max(K)).sum(N).sum(K)",
+        ];
+        for expression in other {
+            assert!(!is_only_term(expression), "{expression}");
         }
     }
 }

@@ -8,19 +8,20 @@ pub fn live<V: Vector>(lanes: V, n: usize, identity: V) -> V {
     if n >= V::LANES { lanes } else { lanes.first(n, identity) }
 }
 
-/// The largest number so far of each lane, or the smallest, and whether all were numbers: with AVX-512 two instructions
-/// a vector, where a maximum that NaN wins takes four.
+/// The largest number so far of each lane, or the smallest, and NaN if one was: with AVX-512 two instructions a vector
+/// that do not wait for one another.
 #[derive(Clone, Copy)]
-pub struct Peak<S: Simd, V> {
+pub struct Peak<V> {
     best: V,
-    are_numbers: S::Mask,
+    /// A number if all were.
+    nan: V,
 }
 
-impl<S: Simd, V: Floats<Mask = S::Mask>> Peak<S, V> {
+impl<V: Floats> Peak<V> {
     /// None so far. `identity`: -∞, or ∞ for the smallest.
     #[inline(always)]
     pub fn none(identity: V) -> Self {
-        Peak { best: identity, are_numbers: Masks::first_lanes(V::LANES) }
+        Peak { best: identity, nan: identity }
     }
 
     /// Takes all lanes in.
@@ -28,7 +29,7 @@ impl<S: Simd, V: Floats<Mask = S::Mask>> Peak<S, V> {
     #[must_use]
     pub fn with(self, lanes: V, least: bool) -> Self {
         let best = if least { lanes.smaller(self.best) } else { lanes.larger(self.best) };
-        Peak { best, are_numbers: Masks::and(self.are_numbers, lanes.eq(lanes)) }
+        Peak { best, nan: self.nan.or_nan(lanes) }
     }
 
     /// Of both.
@@ -36,13 +37,13 @@ impl<S: Simd, V: Floats<Mask = S::Mask>> Peak<S, V> {
     #[must_use]
     pub fn and(self, other: Self, least: bool) -> Self {
         let best = if least { self.best.smaller(other.best) } else { self.best.larger(other.best) };
-        Peak { best, are_numbers: Masks::and(self.are_numbers, other.are_numbers) }
+        Peak { best, nan: self.nan.or_nan(other.nan) }
     }
 
     /// Of all lanes; `nan` if one was.
     #[inline(always)]
     pub fn of_all(self, nan: V::Scalar, least: bool) -> V::Scalar {
-        let lanes = V::select(self.are_numbers, self.best, V::splat(nan));
+        let lanes = V::select(self.nan.eq(self.nan), self.best, V::splat(nan));
         if least { lanes.reduce_min() } else { lanes.reduce_max() }
     }
 }

@@ -129,6 +129,8 @@ impl Floats for F32x8 {
     binary! {
         larger = |a, b| _mm256_max_ps(a, b);
         smaller = |a, b| _mm256_min_ps(a, b);
+        // All bits set are a NaN.
+        or_nan = |a, b| _mm256_or_ps(a, _mm256_cmp_ps::<_CMP_UNORD_Q>(b, b));
     }
     #[inline(always)]
     fn relu(self) -> Self {

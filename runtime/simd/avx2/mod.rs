@@ -66,6 +66,11 @@ unsafe impl Simd for Avx2 {
         }))
     }
     #[inline(always)]
+    fn zero_below(x: F32x8, least: f32, y: F32x8) -> F32x8 {
+        // All bits of a lane or none.
+        F32x8(intrinsic!(_mm256_and_ps(y.0, _mm256_cmp_ps::<_CMP_NLT_UQ>(x.0, _mm256_set1_ps(least)))))
+    }
+    #[inline(always)]
     fn at_most(x: F32x8, high: f32) -> F32x8 {
         // The second operand is the result where either is NaN.
         F32x8(intrinsic!(_mm256_min_ps(_mm256_set1_ps(high), x.0)))

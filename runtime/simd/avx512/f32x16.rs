@@ -102,8 +102,8 @@ impl Vector for F32x16 {
         mul = |a, b| _mm512_mul_ps(a, b);
         div = |a, b| _mm512_div_ps(a, b);
         // The instruction gives `b` where either is NaN.
-        max = |a, b| _mm512_mask_mov_ps(_mm512_max_ps(a, b), _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(a, a), a);
-        min = |a, b| _mm512_mask_mov_ps(_mm512_min_ps(a, b), _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(a, a), a);
+        max = |a, b| or_nan(_mm512_max_ps(a, b), a);
+        min = |a, b| or_nan(_mm512_min_ps(a, b), a);
     }
     #[inline(always)]
     fn rem(self, other: Self) -> Self {
@@ -150,8 +150,19 @@ impl Floats for F32x16 {
         smaller = |a, b| _mm512_min_ps(a, b);
     }
     #[inline(always)]
+    fn or_nan(self, other: Self) -> Self {
+        F32x16(or_nan(self.0, other.0))
+    }
+    #[inline(always)]
     fn relu(self) -> Self {
         Vector::max(self, Self::splat(0.0))
     }
     math::f32_functions!(Avx512);
+}
+
+/// `b` where it is NaN, else `a`.
+#[inline(always)]
+fn or_nan(a: __m512, b: __m512) -> __m512 {
+    // Four bits for each kind of number that `b` may be, the lowest for NaNs, quiet and signalling: 0 gives `a`, 1 `b`.
+    intrinsic!(_mm512_fixupimm_ps::<0>(a, b, _mm512_set1_epi32(0x11)))
 }

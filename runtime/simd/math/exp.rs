@@ -1,7 +1,7 @@
 //! Exponentials.
 
 use super::{all, polynomial};
-use crate::simd::{Floats, Simd, Vector};
+use crate::simd::{Floats, Integers, Simd, Vector};
 
 /// `exp(r) = 1 + r + r² P(r)` for `|r| <= ln(2)/2`.
 const EXP: [f32; 5] = [0.5, 0.16666517, 0.041666456, 0.008369089, 0.0013935758];
@@ -29,6 +29,16 @@ const POWERS: [f32; 16] = [
     1.834_008_1,
     1.915_206_6,
 ];
+/// `POWERS` as bits, each less what its `k` is in bits of a float's exponent and mantissa: `POWERS_LESS[k] + (k << 19)`.
+const POWERS_LESS: [f32; 16] = {
+    let mut less = POWERS;
+    let mut k = 0;
+    while k < 16 {
+        less[k] = f32::from_bits(POWERS[k].to_bits() - ((k as u32) << 19));
+        k += 1;
+    }
+    less
+};
 /// ln 2 as a sum of two f32.
 const LN2: [f32; 2] = [std::f32::consts::LN_2, -1.904_654_2e-9];
 
@@ -59,40 +69,76 @@ fn reduced<S: Simd>(x: S::F32) -> (S::F32, S::F32) {
     (n.mul_add(all::<S>(-LN2[1]), r), n)
 }
 
-/// exp(LEAST) < 2^-150 rounds to 0.
+/// exp(LEAST) < 2^-150 rounds to 0. Scaling down to 0 would cost what scaling to a subnormal does, a hundred cycles; 0
+/// itself does not.
 const LEAST: f32 = -103.98;
 
 /// e to the power `x`; subnormal results are rounded once.
 #[inline(always)]
 pub fn exp<S: Simd>(x: S::F32) -> S::F32 {
     // exp(89) > MAX
-    within::<S>(if S::SCALES_FAR { S::at_most(x, 89.0) } else { S::clamp(x, LEAST, 89.0) })
+    let x = S::at_most(x, 89.0);
+    if S::SCALES_FAR {
+        return scaled::<S>(x);
+    }
+    // The power is 2^31 times as large where x is negative, half as large elsewhere: never subnormal, nor infinite.
+    let up = S::to_bits(x).and(S::I32::splat(i32::MIN)).shr(S::I32::splat(3)).and(S::I32::splat(32 << 23));
+    let down = S::from_bits(S::I32::splat(128 << 23).sub(up));
+    S::zero_below(x, LEAST, times_power::<S>(near::<S>(x), up.sub(S::I32::splat(1 << 23)))).mul(down)
 }
 
 /// `exp(x)` for `x <= 0` and NaN, the same number: without a bound above.
 #[inline(always)]
 pub fn exp_down<S: Simd>(x: S::F32) -> S::F32 {
-    within::<S>(if S::SCALES_FAR { x } else { S::at_least(x, LEAST) })
+    if S::SCALES_FAR {
+        return scaled::<S>(x);
+    }
+    let up = S::I32::splat(32 << 23);
+    S::zero_below(x, LEAST, times_power::<S>(near::<S>(x), up)).mul(all::<S>(2f32.powi(-32)))
 }
 
-/// `exp(x)` for `x <= 89` and NaN, and `x >= LEAST` unless the instruction set scales far. As `2^⌊n⌋ POWERS[16 n mod
-/// 16] exp(r)`, with `x = r + n ln 2` and `n` a multiple of 1/16: fewer and shorter chains of operations than with a
-/// polynomial for a whole power of two.
+/// `exp(x) = (1 + s) 2^n`, `n` a multiple of 1/16 that the last four bits of `count` are sixteenths of, and those above
+/// them whole numbers: fewer and shorter chains of operations than with a polynomial for a whole power of two.
+struct Near<S: Simd> {
+    s: S::F32,
+    n: S::F32,
+    count: S::I32,
+}
+
 #[inline(always)]
-fn within<S: Simd>(x: S::F32) -> S::F32 {
+fn near<S: Simd>(x: S::F32) -> Near<S> {
+    let (r, n, count) = sixteenths::<S>(x);
+    let r = n.mul_add(all::<S>(-LN2[1]), r);
+    Near { s: polynomial(r, EXP_NEAR).mul_add(r.mul(r), r), n, count }
+}
+
+/// `r`, `n` and `count` with `x = r + n ln 2`, but for what `n` times the rest of ln 2 adds to `r`.
+#[inline(always)]
+fn sixteenths<S: Simd>(x: S::F32) -> (S::F32, S::F32, S::I32) {
     // Next to this number floats are multiples of 1/16, of which the last bits count the sixteenths.
     let whole = all::<S>(1.5 * (1 << 19) as f32);
     let sum = x.mul_add(all::<S>(std::f32::consts::LOG2_E), whole);
     let n = sum.sub(whole);
-    let r = n.mul_add(all::<S>(-LN2[0]), x);
-    let r = n.mul_add(all::<S>(-LN2[1]), r);
-    let s = polynomial(r, EXP_NEAR).mul_add(r.mul(r), r);
-    let power = S::lookup16(&POWERS, S::to_bits(sum));
-    // Scaling down to 0 would cost what scaling to a subnormal does, a hundred cycles; 0 itself does not.
-    // A NaN stays one: as x, or as the power of two.
-    let least = all::<S>(LEAST);
-    let some = if S::SCALES_FAR { x.gt(least) } else { x.ne(least) };
+    (n.mul_add(all::<S>(-LN2[0]), x), n, S::to_bits(sum))
+}
+
+/// `exp(x)` for `x <= 89` and NaN, with a set of instructions that scales far.
+#[inline(always)]
+fn scaled<S: Simd>(x: S::F32) -> S::F32 {
+    let Near { s, n, count } = near::<S>(x);
+    let power = S::lookup16(&POWERS, count);
+    // A NaN stays one as the power of two.
+    let some = x.gt(all::<S>(LEAST));
     S::scale_floor(S::F32::select(some, s.mul_add(power, power), all::<S>(0.0)), n)
+}
+
+/// `(1 + s) 2^n`, `more` added to the bits of the power.
+#[inline(always)]
+fn times_power<S: Simd>(Near { s, n: _, count }: Near<S>, more: S::I32) -> S::F32 {
+    // Sixteenths of the power are looked up, whole powers are added to the exponent.
+    let power = S::to_bits(S::lookup16(&POWERS_LESS, count)).add(count.shl(S::I32::splat(19)));
+    let power = S::from_bits(power.add(more));
+    s.mul_add(power, power)
 }
 
 /// `exp(x - peak)`, and 0 where `peak` is −∞.
@@ -105,9 +151,32 @@ pub fn exp_sub<S: Simd>(x: S::F32, peak: S::F32) -> S::F32 {
 /// `exp_sub` for `x <= peak`, or where `peak` is NaN: the same number.
 #[inline(always)]
 pub fn exp_below<S: Simd>(x: S::F32, peak: S::F32) -> S::F32 {
-    // x is −∞ too, where the peak is.
+    exp_down::<S>(less_peak::<S>(x, peak))
+}
+
+/// `x - peak` for `x <= peak`, or NaN: −∞ where both are.
+#[inline(always)]
+fn less_peak<S: Simd>(x: S::F32, peak: S::F32) -> S::F32 {
     let none = peak.eq(all::<S>(f32::NEG_INFINITY));
-    exp_down::<S>(x.sub(S::F32::select(none, all::<S>(0.0), peak)))
+    x.sub(S::F32::select(none, all::<S>(0.0), peak))
+}
+
+/// exp(LEAST_TERM) > 2^-126
+const LEAST_TERM: f32 = -87.0;
+
+/// `exp(x)` for `x <= 0` and NaN, as a term of a sum that has 1 in it: 0 below [`LEAST_TERM`], and without the rest of
+/// ln 2, which `n` times is less than `2^-28 |x|` of itself, and so less than 2^-29.
+#[inline(always)]
+pub fn exp_term<S: Simd>(x: S::F32) -> S::F32 {
+    let (r, n, count) = sixteenths::<S>(x);
+    let s = polynomial(r, EXP_NEAR).mul_add(r.mul(r), r);
+    S::zero_below(x, LEAST_TERM, times_power::<S>(Near { s, n, count }, S::I32::splat(0)))
+}
+
+/// [`exp_below`] as a term of a sum that has 1 in it unless `peak` is −∞.
+#[inline(always)]
+pub fn exp_sub_term<S: Simd>(x: S::F32, peak: S::F32) -> S::F32 {
+    exp_term::<S>(less_peak::<S>(x, peak))
 }
 
 /// 2 to the power `x`; subnormal results are rounded once.

@@ -33,7 +33,7 @@ use super::{Floats, Integers, Simd, Vector};
 /// The functions on the f32 vector of an instruction set.
 pub(crate) mod single {
     pub use super::erf::{erf, gelu};
-    pub use super::exp::{exp, exp_below, exp_down, exp_sub, exp2};
+    pub use super::exp::{exp, exp_below, exp_down, exp_sub, exp_sub_term, exp_term, exp2};
     pub use super::log::{ln, log2};
     pub use super::pow::pow;
     pub use super::sigmoid::{gelu_tanh, sigmoid, silu, tanh};
@@ -43,7 +43,7 @@ pub(crate) mod single {
 /// The methods of `Floats` that are mathematical functions, for the f32 vector of an instruction set.
 macro_rules! f32_functions {
     ($S:ty) => {
-        $crate::simd::math::f32_functions!($S: exp exp_down exp2 ln log2 sin cos tanh erf sigmoid gelu gelu_tanh silu);
+        $crate::simd::math::f32_functions!($S: exp exp_down exp_term exp2 ln log2 sin cos tanh erf sigmoid gelu gelu_tanh silu);
         #[inline(always)]
         fn exp_sub(self, peak: Self) -> Self {
             $crate::simd::math::single::exp_sub::<$S>(self, peak)
@@ -51,6 +51,10 @@ macro_rules! f32_functions {
         #[inline(always)]
         fn exp_below(self, peak: Self) -> Self {
             $crate::simd::math::single::exp_below::<$S>(self, peak)
+        }
+        #[inline(always)]
+        fn exp_sub_term(self, peak: Self) -> Self {
+            $crate::simd::math::single::exp_sub_term::<$S>(self, peak)
         }
         #[inline(always)]
         fn pow(self, exponent: Self) -> Self {

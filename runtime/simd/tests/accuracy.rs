@@ -117,6 +117,45 @@ fn f32_functions_are_as_accurate_as_documented() {
     everywhere::<Accuracy>();
 }
 
+struct Terms;
+
+impl Check for Terms {
+    fn under<S: Simd>() {
+        if S::NAME != widest() {
+            return;
+        }
+        for bits in (0x8000_0000..0xff80_0000_u32).step_by(1_009) {
+            let x = f32::from_bits(bits);
+            let terms = [
+                <S::F32>::exp_term(Vector::splat(x)),
+                <S::F32>::exp_sub_term(Vector::splat(x), all::<S>(0.0)),
+            ];
+            let exact = f64::from(x).exp();
+            for term in terms.map(|term| f64::from(term.lane(0))) {
+                let most =
+                    exact * (2f64.powi(-23) + 2f64.powi(-28) * f64::from(-x)) + f64::from(-87_f32).exp();
+                assert!((term - exact).abs() <= most, "exp({x}) is not {term:e}");
+                assert!((term - exact).abs() <= unit(exact) + 2f64.powi(-29), "exp({x}) is not {term:e}");
+            }
+        }
+        let nan = <S::F32>::exp_term(Vector::splat(f32::NAN)).lane(0);
+        assert!(nan.is_nan() && <S::F32>::exp_term(Vector::splat(f32::NEG_INFINITY)).lane(0) == 0.0);
+    }
+}
+
+fn all<S: Simd>(x: f32) -> S::F32 {
+    Vector::splat(x)
+}
+
+#[test]
+fn exponentials_in_sums_are_as_precise_as_documented() {
+    if cfg!(miri) {
+        println!("not checked: too many values for an interpreter");
+        return;
+    }
+    everywhere::<Terms>();
+}
+
 struct Quotients;
 
 impl Check for Quotients {

@@ -189,6 +189,16 @@ macro_rules! float {
             let expected = Floats::exp_sub(Vector::lane(low, i), Vector::lane(peak, i));
             equal($S::NAME, "exp_below", $a[i], $b[i], Vector::lane(below, i), expected);
         }
+        let (term, sub_term) = (Floats::exp_term(Vector::neg(Vector::abs(x))), Floats::exp_sub_term(low, peak));
+        let or_nan = Floats::or_nan(x, y);
+        for i in 0..$S::LANES {
+            let expected = Floats::exp_term(-$a[i].abs());
+            equal($S::NAME, "exp_term", $a[i], $b[i], Vector::lane(term, i), expected);
+            let expected = Floats::exp_sub_term(Vector::lane(low, i), Vector::lane(peak, i));
+            equal($S::NAME, "exp_sub_term", $a[i], $b[i], Vector::lane(sub_term, i), expected);
+            let expected = if $b[i].is_nan() { $b[i] } else { $a[i] };
+            equal($S::NAME, "or_nan", $a[i], $b[i], Vector::lane(or_nan, i), expected);
+        }
     };
 }
 macro_rules! mask {
