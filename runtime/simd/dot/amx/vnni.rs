@@ -21,7 +21,7 @@ const V: usize = 3;
 pub(super) const STEPS: usize = 12;
 /// The most rows that are multiplied with lines where they lie.
 const FEW: usize = 12;
-/// Lines at once.
+/// Lines at once, and rows whose sums grow at once.
 const J: usize = 4;
 /// Bytes ahead of a line's elements that are asked for.
 const AHEAD: usize = 1024;
@@ -156,19 +156,27 @@ with_vnni! {
         to: &mut [i32],
     ) {
         let ones = _mm512_set1_epi8(1);
-        for (i, to) in to.iter_mut().enumerate() {
-            let mut sum = _mm512_setzero_si512();
+        // Each sum waits for its last addend, so several grow at once.
+        for (group, to) in to.chunks_mut(J).enumerate() {
+            let mut sums = [_mm512_setzero_si512(); J];
             for p in (0..k).step_by(LINE) {
-                let at = from.wrapping_add(i * row + p / LINE * step);
-                // SAFETY: the row's bytes below `k`.
-                let bytes = unsafe { _mm512_maskz_loadu_epi8(first(k - p), at.cast()) };
-                sum = if SIGNED {
-                    _mm512_dpbusd_epi32(sum, ones, bytes)
-                } else {
-                    _mm512_dpbusd_epi32(sum, bytes, ones)
-                };
+                let mask = first(k - p);
+                for (i, sum) in sums.iter_mut().enumerate() {
+                    // Beyond the last row it is that row again.
+                    let i = group * J + i.min(to.len() - 1);
+                    let at = from.wrapping_add(i * row + p / LINE * step);
+                    // SAFETY: the row's bytes below `k`.
+                    let bytes = unsafe { _mm512_maskz_loadu_epi8(mask, at.cast()) };
+                    *sum = if SIGNED {
+                        _mm512_dpbusd_epi32(*sum, ones, bytes)
+                    } else {
+                        _mm512_dpbusd_epi32(*sum, bytes, ones)
+                    };
+                }
             }
-            *to = _mm512_reduce_add_epi32(sum).wrapping_mul(factor);
+            for (to, sum) in to.iter_mut().zip(sums) {
+                *to = _mm512_reduce_add_epi32(sum).wrapping_mul(factor);
+            }
         }
     }
 
