@@ -71,7 +71,8 @@ pub fn schedule_in_words(kernel: &Kernel) -> String {
         let pipeline = pipeline.map_or_else(String::new, |words| format!("each {name}: {words}\n"));
         format!("each {name}: up to {MOST_ROWS} short ones take each lane loop together\n{pipeline}")
     });
-    together.fold(schedule.to_string(), |words, line| words + &line)
+    let words = together.fold(schedule.to_string(), |words, line| words + &line);
+    words + &emitter.pieces_in_words()
 }
 
 fn emit_schedule(

@@ -192,7 +192,12 @@ impl Emitter<'_> {
         info: LaneLoop,
     ) -> Result<TokenStream, Refusal> {
         let private = &self.private;
-        let info = LaneLoop { is_heavy: self.are_heavy(body), ..info };
+        let info = LaneLoop {
+            is_heavy: self.are_heavy(body),
+            pieces: self.pieces(axis, body),
+            repeats: self.repeats(body),
+            ..info
+        };
         let at = At::Lanes(axis, &info);
         self.open.borrow_mut().push(axis);
         let one = self.nodes(body, at);

@@ -4,7 +4,8 @@ use super::values::{At, LaneLoop};
 use super::{Emitter, names};
 use proc_macro2::TokenStream;
 use quote::quote;
-use tilewright_compiler::ir::{AxisId, Index, Op, ParamId};
+use std::collections::{BTreeMap, BTreeSet};
+use tilewright_compiler::ir::{AxisId, Index, Literal, Op, ParamId, ValueId};
 use tilewright_compiler::schedule::{Node, Reduction, Refusal, each_node};
 
 /// A loop over rows: its axis, and what is done for each row.
@@ -108,6 +109,82 @@ impl Emitter<'_> {
             }
         });
         tensors
+    }
+}
+
+/// The pieces that a lane loop reads of a row at once: the halves that a rotary embedding turns.
+pub struct Pieces {
+    pub tensor: ParamId,
+    /// Which dimension counts them, by literals from 0 on.
+    pub dimension: usize,
+    pub count: isize,
+}
+
+impl Emitter<'_> {
+    /// Of which tensors a lane loop reads several pieces, all in the same way.
+    pub fn pieces(&self, lanes: AxisId, body: &[Node]) -> Vec<Pieces> {
+        let mut loads: BTreeMap<ParamId, Vec<&[Index]>> = BTreeMap::new();
+        each_node(body, &mut |node| {
+            if let Node::Compute { value, .. } = node
+                && let Op::Load { tensor, index, .. } = &self.kernel.values[*value].op
+            {
+                loads.entry(*tensor).or_default().push(index);
+            }
+        });
+        let pieces = loads.into_iter().filter_map(|(tensor, loads)| {
+            let first = loads[0];
+            let dimension = first.len().checked_sub(2)?;
+            let is_lanes =
+                matches!(first[dimension + 1], Index::Axis { axis, offset: None } if axis == lanes);
+            let is_alike = |index: &&[Index]| {
+                self.kernel.same_index(&index[..dimension], &first[..dimension])
+                    && self.kernel.same_index(&index[dimension + 1..], &first[dimension + 1..])
+            };
+            let numbers = loads.iter().map(|index| self.piece(&index[dimension]));
+            let numbers: BTreeSet<isize> = numbers.collect::<Option<_>>()?;
+            let count = numbers.len() as isize;
+            let fits =
+                is_lanes && count > 1 && numbers.into_iter().eq(0..count) && loads.iter().all(is_alike);
+            fits.then_some(Pieces { tensor, dimension, count })
+        });
+        pieces.collect()
+    }
+
+    /// The pieces that lane loops read, in words.
+    pub fn pieces_in_words(&self) -> String {
+        let mut words = String::new();
+        each_node(&self.schedule.body, &mut |node| {
+            let Node::Loop { axis, lanes: true, body, .. } = node else { return };
+            for Pieces { tensor, count, .. } in self.pieces(*axis, body) {
+                let (lanes, name) = (&self.kernel.axes[*axis].key, &self.kernel.params[tensor].name);
+                words += &format!(
+                    "lanes {lanes}: {count} pieces of {name}, which ask for the next row line by line if they are all of it\n"
+                );
+            }
+        });
+        words
+    }
+
+    /// The loads of a lane loop that load what one before them does.
+    pub fn repeats(&self, body: &[Node]) -> Vec<ValueId> {
+        let (mut before, mut repeats): (Vec<ValueId>, Vec<ValueId>) = Default::default();
+        each_node(body, &mut |node| {
+            if let Node::Compute { value, .. } = node
+                && let Op::Load { .. } = self.kernel.values[*value].op
+            {
+                let is_same = |other: &ValueId| self.kernel.same_value(*value, *other);
+                let list = if before.iter().any(is_same) { &mut repeats } else { &mut before };
+                list.push(*value);
+            }
+        });
+        repeats
+    }
+
+    /// The number that a literal index is.
+    pub fn piece(&self, index: &Index) -> Option<isize> {
+        let Index::Scalar(value) = index else { return None };
+        let Op::Literal(Literal::Int(number)) = self.kernel.values[*value].op else { return None };
+        isize::try_from(number).ok()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::data::Lane;
 use super::pipeline::Beside;
+use super::rows::Pieces;
 use super::{Emitter, names};
 use proc_macro2::{Ident, TokenStream};
 use quote::quote;
@@ -34,6 +35,10 @@ pub struct LaneLoop {
     pub far_reads: Vec<ParamId>,
     /// Its reductions have one accumulator each, wherever a row is: which of two zeros a maximum is depends on that.
     pub has_one_slot: bool,
+    /// Tensors of which it reads a row in pieces.
+    pub pieces: Vec<Pieces>,
+    /// Loads of what it loads before.
+    pub repeats: Vec<ValueId>,
     /// Tensors that others ask the caches for.
     pub asked: Vec<ParamId>,
     /// What comes before its body: that of neighbouring rows.
@@ -250,7 +255,7 @@ impl Emitter<'_> {
             }
             Op::Cast(of) => self.cast(operand(of), self.elem(*of), self.elem(value), at),
             Op::Call(callee, args) => self.call(callee, args, at),
-            Op::Load { tensor, index, default } => self.load(*tensor, index, *default, at),
+            Op::Load { .. } => self.load(value, at),
             Op::Literal(_)
             | Op::Dim(_)
             | Op::Param(_)

@@ -1,6 +1,7 @@
 //! parse → check → schedule: from the tokens of a `#[kernel]` function to loop nests, for no target
 //! in particular. A plain library: nothing here needs rustc to test.
 
+mod asserted;
 pub mod check;
 pub mod diagnostics;
 pub mod ir;

@@ -29,6 +29,23 @@ fn shifted_store<M>(x: &Tensor<f32, M>, out: &mut Tensor<f32, M>, by: i32) {
     }
 }
 
+/// Pieces of a row, of which as many as are asserted need no check.
+#[kernel]
+fn third_of_two<M, P, H>(x: &Tensor<f32, (M, P, H)>, out: &mut Tensor<f32, (M, H)>) {
+    assert!(P >= 2);
+    for m in tile(M) {
+        out[(m, ..)] = x[(m, 0, ..)] + x[(m, 1, ..)] + x[(m, 2, ..)];
+    }
+}
+
+#[kernel]
+fn third_of_at_most<M, P, H>(x: &Tensor<f32, (M, P, H)>, out: &mut Tensor<f32, (M, P, H)>) {
+    assert!(P <= 3 && P != 1);
+    for m in tile(M) {
+        out[(m, 2, ..)] = x[(m, 0, ..)] + x[(m, 1, ..)];
+    }
+}
+
 const WILD: [i64; 8] = [-1, 5, 1 << 20, i32::MAX as i64, i32::MIN as i64, i64::MAX, i64::MIN, (1 << 32) + 1];
 
 #[test]
@@ -82,5 +99,36 @@ fn wild_scalars_and_stores_are_reported_and_do_nothing_else() {
             assert!(all[..40].iter().chain(&all[80..]).all(|value| *value == 7.0), "wrote outside");
             inner.fill(0.0).unwrap();
         }
+    }
+}
+
+#[test]
+fn numbers_beyond_what_is_asserted_are_checked() {
+    for set in instruction_sets() {
+        let config = Config::new().instruction_set(set);
+        for pieces in [2, 3, 4] {
+            let x = Tensor::<f32>::full((5, pieces, 40), 1.0);
+            let mut out = Tensor::<f32>::full((5, 40), 7.0);
+            let result = third_of_two::with(&config, &x, &mut out);
+            assert_eq!(result.is_ok(), pieces > 2, "{pieces}, {}", set.name());
+            let sum = if pieces > 2 { 3.0 } else { 2.0 };
+            assert_eq!(out.to_vec(), [sum; 200], "{pieces}, {}", set.name());
+            if let Err(error) = result {
+                assert!(
+                    matches!(error, Error::IndexOutOfBounds { tensor: "x", dimension: 1, .. }),
+                    "{error}"
+                );
+            }
+            if pieces < 4 {
+                let mut out = Tensor::<f32>::full((5, pieces, 40), 7.0);
+                let result = third_of_at_most::with(&config, &x, &mut out);
+                assert_eq!(result.is_ok(), pieces == 3, "{pieces}, {}", set.name());
+                let n_written = out.to_vec().iter().filter(|value| **value == 2.0).count();
+                assert_eq!(n_written, if pieces == 3 { 200 } else { 0 }, "{pieces}, {}", set.name());
+            }
+        }
+        let one = Tensor::<f32>::full((5, 1, 40), 1.0);
+        let error = third_of_two::with(&config, &one, &mut Tensor::zeros((5, 40))).unwrap_err();
+        assert!(error.to_string().contains("P >= 2"), "{error}");
     }
 }

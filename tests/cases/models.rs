@@ -201,6 +201,52 @@ fn rows_that_are_written_late() {
     check!(batched_softmax(&x) -> out; [Within::Sum(64, 1.0)]; "stream=1", "stream=1,m=2"; "in a batch");
 }
 
+/// A rotary embedding: two halves of a row are read at once.
+#[kernel]
+fn rope<T: Float, M, P, H>(
+    x: &Tensor<T, (M, P, H)>,
+    cosine: &Tensor<f32, (M, H)>,
+    sine: &Tensor<f32, (M, H)>,
+    out: &mut Tensor<T, (M, P, H)>,
+) {
+    assert!(P == 2);
+    for (m, h) in tile((M, H)) {
+        let (a, b) = (x[(m, 0, h)].cast::<f32>(), x[(m, 1, h)].cast::<f32>());
+        out[(m, 0, h)] = (a * cosine[(m, h)] - b * sine[(m, h)]).cast();
+        out[(m, 1, h)] = (b * cosine[(m, h)] + a * sine[(m, h)]).cast();
+    }
+}
+
+/// Pieces that are no row, as others lie between them, or each is read elsewhere.
+#[kernel]
+fn outer_thirds<M, P, H>(x: &Tensor<f32, (M, P, H)>, out: &mut Tensor<f32, (M, H)>) {
+    assert!(P == 3);
+    for m in tile(M) {
+        out[(m, ..)] = x[(m, 0, ..)] - x[(m, 2, ..)];
+    }
+}
+
+#[test]
+fn pieces_of_rows() {
+    assert!(rope::schedule().contains("2 pieces of x"), "{}", rope::schedule());
+    assert!(!outer_thirds::schedule().contains("pieces"), "{}", outer_thirds::schedule());
+    for (at, layout) in Layout::ALL.into_iter().enumerate() {
+        for (m, h) in [(1, 1), (7, 32), (19, 33), (5, 200)] {
+            let context = format!("{m} × {h} {layout:?}");
+            let angles = [1, 2].map(|seed| tame::<f32>(seed, &[m, h], Layout::Dense));
+            let x = tame::<f32>(at as u64, &[m, 2, h], layout);
+            let out = Tensor::<f32>::zeros((m, 2, h));
+            check!(rope::<f32>(&x, &angles[0], &angles[1]) -> out; [Within::Sum(2, 4.0)]; "m=3", "h=16"; context);
+            let x = tame::<bf16>(at as u64, &[m, 2, h], layout);
+            let out = Tensor::<bf16>::zeros((m, 2, h));
+            check!(rope::<bf16>(&x, &angles[0], &angles[1]) -> out; [Within::Sum(2, 4.0)]; "m=3", "h=16"; context);
+            let x = tame::<f32>(at as u64, &[m, 3, h], layout);
+            let out = Tensor::<f32>::zeros((m, h));
+            check!(outer_thirds(&x) -> out; [Within::Sum(2, 4.0)]; "m=3"; context);
+        }
+    }
+}
+
 /// A cross entropy: nothing of it is written by lanes. Its target may be outside.
 #[kernel]
 fn loss<T: Float, M, N>(logits: &Tensor<T, (M, N)>, targets: &Tensor<i32, M>, out: &mut Tensor<f32, M>) {

@@ -67,6 +67,29 @@ impl<'a> Place<'a> {
         self
     }
 
+    /// As [`Place::ask_for_row`], where a loop reads `count` pieces of a row at once, `step` elements apart: of piece
+    /// number `piece` the `lanes` from `position` on. Where pieces follow one another and are the whole row, they ask
+    /// together for the next row from its beginning on, line by line, which memory gives faster than lines in as many
+    /// places (rope of 4096 × 4096 1.2 times).
+    #[inline(always)]
+    #[must_use]
+    pub fn ask_for_piece(
+        self,
+        stride: isize,
+        (length, step): (usize, isize),
+        (piece, count): (isize, isize),
+        (position, lanes): (usize, usize),
+    ) -> Place<'a> {
+        let place = self.ask_for_row(stride, length, None);
+        let is_whole = step == length as isize && stride == step.wrapping_mul(count);
+        if !is_whole || stride.unsigned_abs() > LONGEST_ROW {
+            return place;
+        }
+        // The row is apart, as it is longer than a piece.
+        let first = piece * (lanes as isize - step);
+        Place { row: place.row + first + (count - 1) * position as isize, ..place }
+    }
+
     /// Has a load ask only in the first `slot` of an unrolled loop: one that computes little would else wait for what
     /// it asks for, and others will read the row after it.
     #[inline(always)]
@@ -295,6 +318,24 @@ mod tests {
         assert_eq!([far::<u8>(64, 64, false), far::<f64>(64, 64, false)], [16384, 2048]);
         assert_eq!([far::<f32>(1200, 1024, false), far::<f32>(-1200, 1024, true)], [4800, -2400]);
         assert_eq!([far::<f32>(9000, 8192, false), far::<f32>(0, 0, false)], [4096, 4096]);
+    }
+
+    #[test]
+    fn pieces_ask_for_the_next_row_line_by_line() {
+        // Rows of three pieces of 64: each asks from where it is.
+        let asked = |piece, position| {
+            let place = Place::new(0, None).ask_for_piece(192, (64, 64), (piece, 3), (position as usize, 16));
+            assert_eq!(place.further, 0);
+            place.row + 64 * piece + position
+        };
+        let lines: Vec<isize> =
+            [0, 16, 32, 48].iter().flat_map(|at| [0, 1, 2].map(|piece| asked(piece, *at))).collect();
+        assert_eq!(lines, (0..12).map(|line| 192 + 16 * line).collect::<Vec<_>>());
+        // Elsewhere there is something between the pieces, or the rows, or a row is longer than what is read.
+        for (stride, length, step) in [(192, 60, 64), (200, 64, 64), (128, 64, 64), (-192, 64, -64)] {
+            let place = Place::new(0, None).ask_for_piece(stride, (length, step), (1, 3), (16, 16));
+            assert_eq!((place.row, place.further), (stride, 0));
+        }
     }
 
     #[test]
