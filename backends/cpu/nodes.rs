@@ -192,9 +192,10 @@ impl Emitter<'_> {
         info: LaneLoop,
     ) -> Result<TokenStream, Refusal> {
         let private = &self.private;
+        let rows = self.open.borrow().last().copied();
         let info = LaneLoop {
             is_heavy: self.are_heavy(body),
-            pieces: self.pieces(axis, body),
+            pieces: self.pieces(rows, axis, body),
             repeats: self.repeats(body),
             ..info
         };

@@ -121,8 +121,11 @@ pub struct Pieces {
 }
 
 impl Emitter<'_> {
-    /// Of which tensors a lane loop reads several pieces, all in the same way.
-    pub fn pieces(&self, lanes: AxisId, body: &[Node]) -> Vec<Pieces> {
+    /// Of which tensors a lane loop reads several pieces of a row, all in the same way.
+    pub fn pieces(&self, rows: Option<AxisId>, lanes: AxisId, body: &[Node]) -> Vec<Pieces> {
+        let is_bare =
+            |index: &Index, of: AxisId| matches!(index, Index::Axis { axis, offset: None } if *axis == of);
+        let Some(rows) = rows else { return Vec::new() };
         let mut loads: BTreeMap<ParamId, Vec<&[Index]>> = BTreeMap::new();
         each_node(body, &mut |node| {
             if let Node::Compute { value, .. } = node
@@ -134,32 +137,44 @@ impl Emitter<'_> {
         let pieces = loads.into_iter().filter_map(|(tensor, loads)| {
             let first = loads[0];
             let dimension = first.len().checked_sub(2)?;
-            let is_lanes =
-                matches!(first[dimension + 1], Index::Axis { axis, offset: None } if axis == lanes);
+            let (before, after) = (&first[..dimension], &first[dimension + 1..]);
             let is_alike = |index: &&[Index]| {
-                self.kernel.same_index(&index[..dimension], &first[..dimension])
-                    && self.kernel.same_index(&index[dimension + 1..], &first[dimension + 1..])
+                self.kernel.same_index(&index[..dimension], before)
+                    && self.kernel.same_index(&index[dimension + 1..], after)
             };
             let numbers = loads.iter().map(|index| self.piece(&index[dimension]));
             let numbers: BTreeSet<isize> = numbers.collect::<Option<_>>()?;
             let count = numbers.len() as isize;
-            let fits =
-                is_lanes && count > 1 && numbers.into_iter().eq(0..count) && loads.iter().all(is_alike);
+            let fits = before.iter().any(|index| is_bare(index, rows))
+                && is_bare(&after[0], lanes)
+                && count > 1
+                && numbers.into_iter().eq(0..count)
+                && loads.iter().all(is_alike);
             fits.then_some(Pieces { tensor, dimension, count })
         });
         pieces.collect()
+    }
+
+    /// The number that a literal index is.
+    pub fn piece(&self, index: &Index) -> Option<isize> {
+        let Index::Scalar(value) = index else { return None };
+        let Op::Literal(Literal::Int(number)) = self.kernel.values[*value].op else { return None };
+        isize::try_from(number).ok()
     }
 
     /// The pieces that lane loops read, in words.
     pub fn pieces_in_words(&self) -> String {
         let mut words = String::new();
         each_node(&self.schedule.body, &mut |node| {
-            let Node::Loop { axis, lanes: true, body, .. } = node else { return };
-            for Pieces { tensor, count, .. } in self.pieces(*axis, body) {
-                let (lanes, name) = (&self.kernel.axes[*axis].key, &self.kernel.params[tensor].name);
-                words += &format!(
-                    "lanes {lanes}: {count} pieces of {name}, which ask for the next row line by line if they are all of it\n"
-                );
+            let Node::Loop { axis: rows, body, .. } = node else { return };
+            for node in body {
+                let Node::Loop { axis, lanes: true, body, .. } = node else { continue };
+                for Pieces { tensor, count, .. } in self.pieces(Some(*rows), *axis, body) {
+                    let (lanes, name) = (&self.kernel.axes[*axis].key, &self.kernel.params[tensor].name);
+                    words += &format!(
+                        "lanes {lanes}: {count} pieces of {name} at once; if they are a whole row and no other loop reads it, they ask for the next row line by line\n"
+                    );
+                }
             }
         });
         words
@@ -179,13 +194,6 @@ impl Emitter<'_> {
         });
         repeats
     }
-
-    /// The number that a literal index is.
-    pub fn piece(&self, index: &Index) -> Option<isize> {
-        let Index::Scalar(value) = index else { return None };
-        let Op::Literal(Literal::Int(number)) = self.kernel.values[*value].op else { return None };
-        isize::try_from(number).ok()
-    }
 }
 
 /// Whether a lane loop of a row stores to a tensor.
@@ -194,4 +202,43 @@ fn stores_lanes(row: &[Node]) -> bool {
         let Node::Loop { lanes: true, body, .. } = node else { return false };
         body.iter().any(|node| matches!(node, Node::Store { .. }))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use tilewright_compiler::diagnostics::Diagnostics;
+    use tilewright_compiler::parse::{Helpers, parse_kernel};
+
+    /// How often what a kernel that stores an expression becomes asks for a piece, and for nothing.
+    fn asks(expression: &str) -> [usize; 2] {
+        let source = format!(
+            "fn k<M, P, H>(x: &Tensor<f32, (M, P, H)>, y: &Tensor<f32, (M, H)>, w: &Tensor<f32, (P, H)>,
+                           out: &mut Tensor<f32, (M, H)>) {{
+                assert!(P == 2);
+                for m in tile(M) {{ out[(m, ..)] = {expression}; }}
+            }}"
+        );
+        let item: syn::ItemFn = syn::parse_str(&source).expect("the kernel is Rust");
+        let mut errors = Diagnostics::default();
+        let (kernel, _) = parse_kernel(&item, &Helpers::default(), &mut errors);
+        let kernel = kernel.unwrap_or_else(|| panic!("{expression}: {:?}", errors.take()));
+        let tokens = crate::cpu::emit(&kernel, &syn::parse_quote!(::tilewright)).to_string();
+        ["ask_for_piece", "ask_for_nothing"].map(|what| tokens.matches(what).count())
+    }
+
+    #[test]
+    fn pieces_of_rows_ask_together_and_nothing_asks_twice() {
+        let cases = [
+            ("x[(m, 0, ..)] + x[(m, 1, ..)]", [2, 0]),
+            ("x[(m, 0, ..)] + x[(m, 1, ..)] * y[(m, ..)]", [2, 1]),
+            ("x[(m, 0, ..)] + x[(m, 1, ..)] * x[(m, 0, ..)]", [2, 1]),
+            ("x[(m, 0, ..)] * x[(m, 0, ..)]", [0, 1]),
+            ("x[(m, 1, ..)] * y[(m, ..)]", [0, 0]),
+            // The same for each row: no pieces of one.
+            ("y[(m, ..)] * w[(0, ..)] + w[(1, ..)]", [0, 0]),
+        ];
+        for (expression, wanted) in cases {
+            assert_eq!(asks(expression), wanted, "{expression}");
+        }
+    }
 }

@@ -322,7 +322,8 @@ pub trait Floats: Vector {
     fn exp_below(self, peak: Self) -> Self {
         self.exp_sub(peak)
     }
-    /// [`Floats::exp_down`] as a term of a sum in which one is 1: 2^-24 is as good as nothing.
+    /// [`Floats::exp_down`], of lanes that are `<= 0` or NaN, as a term of a sum in which one is 1: in f32 off by `2^-28 |x|` of
+    /// itself more than that, which is less than 2^-29 and a few units of its last place, and 0 below -87.
     #[inline(always)]
     #[must_use]
     fn exp_term(self) -> Self {

@@ -44,8 +44,8 @@ pub fn exponent(kernel: &Kernel, exponential: ValueId) -> Option<(ValueId, Value
 /// Whether an exponential is a term of a sum and nothing else, and one of the terms is exp(0).
 #[must_use]
 pub fn is_term(kernel: &Kernel, exponential: ValueId) -> bool {
-    let peak = exponent(kernel, exponential).and_then(|(value, bound)| peak_along(kernel, value, bound));
-    let Some(along) = peak else { return false };
+    let Some((value, bound)) = exponent(kernel, exponential) else { return false };
+    let Some(along) = peak_along(kernel, value, bound) else { return false };
     let users = kernel.values.iter().filter(|(user, _)| operands(kernel, *user).contains(&exponential));
     let is_sum = |op: &Op| matches!(op, Op::Reduce(ReduceOp::Sum, _, axis) if *axis == along);
     let mut is_kept = false;
@@ -54,10 +54,10 @@ pub fn is_term(kernel: &Kernel, exponential: ValueId) -> bool {
             if let Stmt::Assign(_, value) | Stmt::Store { value, .. } = stmt { Some(*value) } else { None };
         is_kept |= kept == Some(exponential);
     });
-    !is_kept && users.map(|(_, user)| &user.op).all(is_sum)
+    !is_kept && is_at_most(kernel, value, bound) && users.map(|(_, user)| &user.op).all(is_sum)
 }
 
-/// The axis along which a bound is the maximum of a value.
+/// The axis along which a bound is the maximum of a value, if that [`is_at_most`] the bound.
 fn peak_along(kernel: &Kernel, value: ValueId, bound: ValueId) -> Option<AxisId> {
     let (source, bound) = (unspread(kernel, value), unspread(kernel, bound));
     if let Op::Reduce(ReduceOp::Max, of, axis) = kernel.values[bound].op {
@@ -190,6 +190,7 @@ mod tests {
             "x + exp_sub(x, max(1.0, x.max(N))).sum(N)",
             "x + exp_sub(min(x, y.cast::<f32>()), x.max(N)).sum(N)",
             "x + (exp(x - x.max(N)) * x).sum(N)",
+            "x + exp(x.cast::<f16>().cast::<f32>() - x.max(N).cast::<bf16>().cast::<f32>()).sum(N)",
             "x + exp(z - z.max(K)).sum(N).sum(K)",
         ];
         for expression in other {

@@ -108,8 +108,9 @@ impl<'a> Place<'a> {
         self
     }
 
-    /// Has a load ask for nothing: others ask for what it reads; or that is the same for each row, so that the caches
-    /// have it after the first. Nor for the first: to tell that apart would cost more in short rows.
+    /// Has a load ask for nothing: others ask for what it reads, or the processor brings it on its own; or that is the same
+    /// for each row, so that the caches have it after the first. Nor for the first: to tell that apart would cost more in
+    /// short rows.
     #[inline(always)]
     #[must_use]
     pub fn ask_for_nothing(mut self) -> Place<'a> {

@@ -155,6 +155,8 @@ impl Floats for F64x8 {
     binary! {
         larger = |a, b| _mm256_max_pd(a, b);
         smaller = |a, b| _mm256_min_pd(a, b);
+        // All bits set are a NaN.
+        or_nan = |a, b| _mm256_or_pd(a, _mm256_cmp_pd::<_CMP_UNORD_Q>(b, b));
     }
     #[inline(always)]
     fn relu(self) -> Self {

@@ -154,6 +154,8 @@ impl Floats for F64x16 {
     binary! {
         larger = |a, b| _mm512_max_pd(a, b);
         smaller = |a, b| _mm512_min_pd(a, b);
+        // As for f32.
+        or_nan = |a, b| _mm512_fixupimm_pd::<0>(a, b, _mm512_set1_epi64(0x11));
     }
     #[inline(always)]
     fn relu(self) -> Self {
