@@ -98,17 +98,24 @@ impl Emitter<'_> {
 
     /// The tensors of which nodes read a row, and which dimension the rows are.
     pub fn rows_read(&self, rows: AxisId, nodes: &[Node]) -> Vec<(ParamId, usize)> {
-        let is_row = |index: &Index| matches!(index, Index::Axis { axis, offset: None } if *axis == rows);
-        let mut tensors = Vec::new();
+        let loads = self.loads(nodes).into_iter();
+        let tensors = loads.filter_map(|(_, tensor, index)| {
+            Some((tensor, index.iter().position(|index| is_bare(index, rows))?))
+        });
+        tensors.collect()
+    }
+
+    /// What nodes load, in their order: the values, of which tensors, and at which indices.
+    fn loads(&self, nodes: &[Node]) -> Vec<(ValueId, ParamId, &[Index])> {
+        let mut loads = Vec::new();
         each_node(nodes, &mut |node| {
             if let Node::Compute { value, .. } = node
                 && let Op::Load { tensor, index, .. } = &self.kernel.values[*value].op
-                && let Some(dimension) = index.iter().position(is_row)
             {
-                tensors.push((*tensor, dimension));
+                loads.push((*value, *tensor, &index[..]));
             }
         });
-        tensors
+        loads
     }
 }
 
@@ -123,17 +130,11 @@ pub struct Pieces {
 impl Emitter<'_> {
     /// Of which tensors a lane loop reads several pieces of a row, all in the same way.
     pub fn pieces(&self, rows: Option<AxisId>, lanes: AxisId, body: &[Node]) -> Vec<Pieces> {
-        let is_bare =
-            |index: &Index, of: AxisId| matches!(index, Index::Axis { axis, offset: None } if *axis == of);
         let Some(rows) = rows else { return Vec::new() };
         let mut loads: BTreeMap<ParamId, Vec<&[Index]>> = BTreeMap::new();
-        each_node(body, &mut |node| {
-            if let Node::Compute { value, .. } = node
-                && let Op::Load { tensor, index, .. } = &self.kernel.values[*value].op
-            {
-                loads.entry(*tensor).or_default().push(index);
-            }
-        });
+        for (_, tensor, index) in self.loads(body) {
+            loads.entry(tensor).or_default().push(index);
+        }
         let pieces = loads.into_iter().filter_map(|(tensor, loads)| {
             let first = loads[0];
             let dimension = first.len().checked_sub(2)?;
@@ -183,17 +184,18 @@ impl Emitter<'_> {
     /// The loads of a lane loop that load what one before them does.
     pub fn repeats(&self, body: &[Node]) -> Vec<ValueId> {
         let (mut before, mut repeats): (Vec<ValueId>, Vec<ValueId>) = Default::default();
-        each_node(body, &mut |node| {
-            if let Node::Compute { value, .. } = node
-                && let Op::Load { .. } = self.kernel.values[*value].op
-            {
-                let is_same = |other: &ValueId| self.kernel.same_value(*value, *other);
-                let list = if before.iter().any(is_same) { &mut repeats } else { &mut before };
-                list.push(*value);
-            }
-        });
+        for (value, ..) in self.loads(body) {
+            let is_same = |other: &ValueId| self.kernel.same_value(value, *other);
+            let list = if before.iter().any(is_same) { &mut repeats } else { &mut before };
+            list.push(value);
+        }
         repeats
     }
+}
+
+/// Whether an index is an axis as it is.
+fn is_bare(index: &Index, of: AxisId) -> bool {
+    matches!(index, Index::Axis { axis, offset: None } if *axis == of)
 }
 
 /// Whether a lane loop of a row stores to a tensor.

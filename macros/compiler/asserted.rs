@@ -42,21 +42,16 @@ impl Kernel {
 
 #[cfg(test)]
 mod tests {
-    use crate::diagnostics::Diagnostics;
-    use crate::parse::{Helpers, parse_kernel};
+    use crate::parse::tests::kernel;
 
     /// What `P` is at least, as asserted.
     fn least(asserted: &str) -> i64 {
-        let source = format!(
+        let kernel = kernel(&format!(
             "fn k<M, P>(x: &Tensor<f32, (M, P)>, out: &mut Tensor<f32, M>) {{
                 {asserted}
                 for m in tile(M) {{ out[m] = x[(m, 0)]; }}
             }}"
-        );
-        let item: syn::ItemFn = syn::parse_str(&source).expect("the kernel is Rust");
-        let mut errors = Diagnostics::default();
-        let (kernel, _) = parse_kernel(&item, &Helpers::default(), &mut errors);
-        let kernel = kernel.unwrap_or_else(|| panic!("{asserted}: {:?}", errors.take()));
+        ));
         let dim = kernel.dims.iter().find(|(_, dim)| dim.name == "P").map(|(dim, _)| dim);
         kernel.least_length(dim.expect("the kernel has P"))
     }

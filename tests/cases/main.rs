@@ -22,3 +22,4 @@ mod golden;
 mod memory;
 mod models;
 mod reductions;
+mod variances;

@@ -25,7 +25,7 @@ mod reduce;
 mod signature;
 mod statement;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod types;
 
 pub use device::parse_device;

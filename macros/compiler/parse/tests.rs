@@ -2,7 +2,18 @@
 
 use super::{Helpers, parse_kernel};
 use crate::diagnostics::Diagnostics;
+use crate::ir::Kernel;
 use crate::print::print;
+
+/// A kernel that nothing is wrong with.
+pub(crate) fn kernel(source: &str) -> Kernel {
+    let item: syn::ItemFn = syn::parse_str(source).expect("the kernel is Rust");
+    let mut errors = Diagnostics::default();
+    let (kernel, _) = parse_kernel(&item, &Helpers::default(), &mut errors);
+    let found = errors.take();
+    assert!(found.is_empty(), "{source}\n{found:?}");
+    kernel.expect("there are no errors")
+}
 
 /// The printed IR, or the messages.
 fn lower(source: &str) -> Result<String, Vec<String>> {

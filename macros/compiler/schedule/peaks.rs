@@ -92,13 +92,12 @@ pub(super) fn unspread(kernel: &Kernel, mut value: ValueId) -> ValueId {
 #[cfg(test)]
 mod tests {
     use super::{exponent, is_at_most, is_term};
-    use crate::diagnostics::Diagnostics;
     use crate::ir::{BinaryOp, Kernel, Op};
-    use crate::parse::{Helpers, parse_kernel};
+    use crate::parse::tests::kernel as parsed;
 
     /// A kernel over `x`, `y`, a column `u` and `z` of three dimensions that stores an expression.
     fn kernel(exponential: &str) -> Kernel {
-        let source = format!(
+        parsed(&format!(
             "fn k<T: Float, M, N, K>(x: &Tensor<f32, (M, N)>, y: &Tensor<T, (M, N)>, u: &Tensor<f32, M>,
                                   z: &Tensor<f32, (M, N, K)>, out: &mut Tensor<f32, (M, N)>) {{
                 for m in tile(M) {{
@@ -107,11 +106,7 @@ mod tests {
                     out[(m, ..)] = {exponential};
                 }}
             }}"
-        );
-        let item: syn::ItemFn = syn::parse_str(&source).expect("the kernel is Rust");
-        let mut errors = Diagnostics::default();
-        let (kernel, _) = parse_kernel(&item, &Helpers::default(), &mut errors);
-        kernel.unwrap_or_else(|| panic!("{exponential}: {:?}", errors.take()))
+        ))
     }
 
     /// Whether the exponential in a kernel is of what is not above 0.

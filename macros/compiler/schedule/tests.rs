@@ -1,15 +1,10 @@
 //! Schedules as they print.
 
 use super::schedule;
-use crate::diagnostics::Diagnostics;
-use crate::parse::{Helpers, parse_kernel};
+use crate::parse::tests::kernel;
 
 fn check(source: &str, expected: &str) {
-    let item: syn::ItemFn = syn::parse_str(source).expect("the kernel is Rust");
-    let mut errors = Diagnostics::default();
-    let (kernel, _) = parse_kernel(&item, &Helpers::default(), &mut errors);
-    assert!(errors.take().is_empty());
-    let schedule = schedule(&kernel.expect("there are no errors")).expect("it has a schedule");
+    let schedule = schedule(&kernel(source)).expect("it has a schedule");
     let printed = schedule.to_string();
     let lines = |text: &str| {
         text.lines().map(|line| line.trim().to_owned()).filter(|l| !l.is_empty()).collect::<Vec<_>>()
@@ -111,11 +106,7 @@ fn is_known(text: &str) -> bool {
             }}
         }}"
     );
-    let item: syn::ItemFn = syn::parse_str(&source).expect("the kernel is Rust");
-    let mut errors = Diagnostics::default();
-    let (kernel, _) = parse_kernel(&item, &Helpers::default(), &mut errors);
-    let kernel = kernel.unwrap_or_else(|| panic!("{sum}: {:?}", errors.take()));
-    let schedule = schedule(&kernel).unwrap_or_else(|refusal| panic!("{sum}: {}", refusal.message));
+    let schedule = schedule(&kernel(&source)).unwrap_or_else(|refusal| panic!("{sum}: {}", refusal.message));
     schedule.to_string().contains(", else")
 }
 
@@ -213,11 +204,7 @@ fn is_direct(elem: &str, sum: &str, after: &str) -> bool {
             }}
         }}"
     );
-    let item: syn::ItemFn = syn::parse_str(&source).expect("the kernel is Rust");
-    let mut errors = Diagnostics::default();
-    let (kernel, _) = parse_kernel(&item, &Helpers::default(), &mut errors);
-    assert!(errors.take().is_empty(), "{source}");
-    let schedule = schedule(&kernel.expect("there are no errors")).expect("it has a schedule");
+    let schedule = schedule(&kernel(&source)).expect("it has a schedule");
     schedule.outputs.iter().any(|output| schedule.kernel.params[output.tensor].name == "out")
 }
 
@@ -392,11 +379,7 @@ fn a_branch_on_a_scalar_or_around_a_load_stays() {
                 }}
             }}"
         );
-        let item: syn::ItemFn = syn::parse_str(&source).expect("the kernel is Rust");
-        let mut errors = Diagnostics::default();
-        let (kernel, _) = parse_kernel(&item, &Helpers::default(), &mut errors);
-        assert!(errors.take().is_empty());
-        let printed = schedule(&kernel.expect("there are no errors")).expect("it has a schedule").to_string();
+        let printed = schedule(&kernel(&source)).expect("it has a schedule").to_string();
         assert!(printed.contains("\n  if "), "{printed}");
     }
 }
