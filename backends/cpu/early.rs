@@ -43,21 +43,23 @@ impl Emitter<'_> {
     pub fn early<'n>(&self, rows: Rows<'n>, at: usize, along: usize) -> Option<Early<'n>> {
         let Node::Loop { axis, lanes: true, reductions, body } = &rows.body[at] else { return None };
         let Node::Loop { axis: other, .. } = &rows.body[along] else { return None };
-        let is_variable = |value: &ValueId| matches!(self.kernel.values[*value].op, Op::Read(_));
-        let only_reads = |node: &Node| {
-            matches!(node, Node::Compute { value, keep: None } if !is_variable(value))
-                || matches!(node, Node::Accumulate { state: None, .. })
-        };
         let reads = self.rows_read(rows.axis, &rows.body[at..=at]);
         let (used, known) = (self.used(body), defined(&rows.body[..at]));
         let fits = at < along
             && axis == other
             && !reads.is_empty()
             && !self.are_heavy(body)
-            && body.iter().all(|node| only_reads(node) && self.reads_along(node, *axis))
+            && body.iter().all(|node| self.only_reads(node) && self.reads_along(node, *axis))
             && reductions.iter().all(|reduction| self.is_early(reduction))
             && !known.iter().any(|value| used.contains(value));
         fits.then_some(Early { at, axis: *axis, reductions, body, reads })
+    }
+
+    /// Whether a node of a lane loop computes of tensors, or reduces, and nothing else.
+    pub fn only_reads(&self, node: &Node) -> bool {
+        let is_variable = |value: &ValueId| matches!(self.kernel.values[*value].op, Op::Read(_));
+        matches!(node, Node::Compute { value, keep: None } if !is_variable(value))
+            || matches!(node, Node::Accumulate { state: None, .. })
     }
 
     /// Whether what a node loads has its last dimension along an axis, or none: else no vector of the loop that it goes
@@ -89,19 +91,25 @@ impl Emitter<'_> {
             let (ty, zero) = (self.ty(elem, At::Scalar), self.zero(elem));
             quote!(let mut #name: #ty = #zero;)
         });
-        let (private, lanes) = (&self.private, self.extent(early.axis));
-        let fars = early.reads.iter().map(|(tensor, dimension)| {
-            let (far, view, element) =
-                (names::far(*tensor), names::param(*tensor), self.element(self.tensor(*tensor).0));
-            quote!(let #far = #private::cpu::far::<#element>(#view.strides[#dimension], #lanes, #has_late);)
-        });
+        let fars = self.fars(&early.reads, early.axis, has_late);
         let tokens = self.node_in_row(rows, early.at, self.far_lanes(early))?;
         let keep = self.keep_early(early);
         Ok(quote! {
-            #(#fars)*
+            #fars
             #(#variables)*
             if #extent > 0 { let #position = 0; #tokens #keep }
         })
+    }
+
+    /// How far ahead the caches are asked for each of some tensors, which dimension of it the rows are.
+    pub fn fars(&self, reads: &[(ParamId, usize)], lanes: AxisId, writes: bool) -> TokenStream {
+        let (private, lanes) = (&self.private, self.extent(lanes));
+        let fars = reads.iter().map(|(tensor, dimension)| {
+            let (far, view, element) =
+                (names::far(*tensor), names::param(*tensor), self.element(self.tensor(*tensor).0));
+            quote!(let #far = #private::cpu::far::<#element>(#view.strides[#dimension], #lanes, #writes);)
+        });
+        quote!(#(#fars)*)
     }
 
     /// In a row, in its turn: what the early loop found.

@@ -21,6 +21,7 @@ mod launch;
 mod memory;
 mod names;
 mod nodes;
+mod one_pass;
 mod outputs;
 mod pipeline;
 mod reduce;
@@ -63,7 +64,8 @@ pub fn schedule_in_words(kernel: &Kernel) -> String {
     let pipelines = emitter.pipelines();
     let together = emitter.rows_in_steps().into_iter().map(|axis| {
         let name = &schedule.kernel.axes[axis].key;
-        let pipeline = pipelines.iter().find(|rows| rows.axis == axis).map(|rows| match rows.overlap {
+        let overlap = pipelines.iter().find(|rows| rows.axis == axis).and_then(|rows| rows.overlap);
+        let pipeline = overlap.map(|overlap| match overlap {
             Overlap::Both => "one at a time past the caches: the first lane loop goes with the row before, the last one with the row after",
             Overlap::Early => "long ones one at a time: the first lane loop goes with the row before",
             Overlap::Late => "one at a time past the caches: the last lane loop goes with the row after",
@@ -72,7 +74,7 @@ pub fn schedule_in_words(kernel: &Kernel) -> String {
         format!("each {name}: up to {MOST_ROWS} short ones take each lane loop together\n{pipeline}")
     });
     let words = together.fold(schedule.to_string(), |words, line| words + &line);
-    words + &emitter.pieces_in_words()
+    words + &emitter.passes_in_words() + &emitter.pieces_in_words()
 }
 
 fn emit_schedule(

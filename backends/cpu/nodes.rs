@@ -212,8 +212,10 @@ impl Emitter<'_> {
         let unrolls = info.has_reduction.get() && !info.is_heavy && !info.has_one_slot;
         let slots = if unrolls || takes_four { UNROLL } else { 1 };
         let unroll = if unrolls { UNROLL } else { 1 };
-        let starts = reductions.iter().map(|r| self.start(r, at, slots));
-        let finishes = reductions.iter().map(|r| self.finish(r, at, slots));
+        // A maximum beside an exponential is early enough in one accumulator, and leaves its registers to that.
+        let slots = |r: &Reduction| if info.in_window.is_some() && self.is_peak(r.value) { 1 } else { slots };
+        let starts = reductions.iter().map(|r| self.start(r, at, slots(r)));
+        let finishes = reductions.iter().map(|r| self.finish(r, at, slots(r)));
         let beside = &info.beside.tokens;
         let (position, extent) = (names::position(axis), self.extent(axis));
         let [n, slot, unit, done] = ["n", "slot", "unit", "done"].map(names::plain);

@@ -54,7 +54,8 @@ pub struct PipelinedRows {
     pub axis: AxisId,
     /// The axes of its lane loops.
     pub lanes: BTreeSet<AxisId>,
-    pub overlap: Overlap,
+    /// None if they are read once instead (`one_pass.rs`).
+    pub overlap: Option<Overlap>,
 }
 
 impl Pipeline<'_> {
@@ -106,11 +107,13 @@ impl Emitter<'_> {
     }
 
     /// When rows of such `lengths` go through their pipeline: those with a late loop if it writes past the caches.
-    pub fn is_pipelined(&self, overlap: Overlap, lengths: &[TokenStream]) -> TokenStream {
+    pub fn is_pipelined(&self, overlap: Option<Overlap>, lengths: &[TokenStream]) -> TokenStream {
         let (private, stream) = (&self.private, names::plain("stream"));
         match overlap {
-            Overlap::Early => quote!((#stream.heavy || #private::cpu::are_long(&[#(#lengths),*]))),
-            Overlap::Late | Overlap::Both => quote!(#stream.heavy),
+            None | Some(Overlap::Early) => {
+                quote!((#stream.heavy || #private::cpu::are_long(&[#(#lengths),*])))
+            }
+            Some(Overlap::Late | Overlap::Both) => quote!(#stream.heavy),
         }
     }
 

@@ -56,6 +56,11 @@ impl<'s> Emitter<'s> {
         self.elem(value).is_float(&self.kernel.elements).then_some(least)
     }
 
+    /// Whether a reduction is the least or largest float.
+    pub fn is_peak(&self, value: ValueId) -> bool {
+        matches!(self.method(value), Method::Combine { op, .. } if self.peak(value, op).is_some())
+    }
+
     /// What leaves the reduction as it is, as a scalar.
     fn identity(&self, value: ValueId) -> TokenStream {
         let elem = self.elem(value);
@@ -170,6 +175,10 @@ impl<'s> Emitter<'s> {
                 let identity = self.splat(self.identity(value), self.elem(value), at);
                 let live = quote!(#private::cpu::live(#operand, #n, #identity));
                 match self.peak(value, op) {
+                    // NaN makes a sum in a window NaN.
+                    Some(least) if lanes.in_window.is_some() => {
+                        quote!(#name[0] = #name[0].with_numbers(#live, #least);)
+                    }
                     Some(least) => quote!(#name[#slot] = #name[#slot].with(#live, #least);),
                     None => quote!(#name[#slot] = #private::simd::Vector::#step(#name[#slot], #live);),
                 }

@@ -24,22 +24,25 @@ impl Emitter<'_> {
     ) -> Result<TokenStream, Refusal> {
         let rows = Rows { axis, body };
         if let Some(steps) = self.steps(rows, reductions) {
-            let in_turn = self.rows_at_once(&steps)?;
+            let (far, in_turn) = (self.ahead_of_pass(rows), self.rows_at_once(&steps)?);
+            let in_turn = quote!(#far #in_turn);
             let Some(pipeline) = &steps.pipeline else { return Ok(in_turn) };
             let lengths = steps.lanes.iter().map(|axis| {
                 let (begin, end) = (names::begin(*axis), names::end(*axis));
                 quote!(#end - #begin)
             });
-            let is_pipelined = self.is_pipelined(pipeline.overlap(), &lengths.collect::<Vec<_>>());
+            let is_pipelined = self.is_pipelined(Some(pipeline.overlap()), &lengths.collect::<Vec<_>>());
             let pipelined = self.pipelined(&steps, pipeline)?;
             return Ok(quote!(if #is_pipelined { #pipelined } else { #in_turn }));
         }
         let starts: Vec<_> = reductions.iter().map(|r| self.start(r, At::Scalar, 1)).collect();
-        let (body, extent) = (self.in_row(rows, 0..body.len(), &quote!(1))?, self.extent(axis));
+        let (far, extent) = (self.ahead_of_pass(rows), self.extent(axis));
+        let body = self.in_row(rows, 0..body.len(), &quote!(1))?;
         let finishes = reductions.iter().map(|r| self.finish(r, At::Scalar, 1));
         let position = names::position(axis);
         Ok(quote! {
             #(#starts)*
+            #far
             for #position in 0..#extent { #body }
             #(#finishes)*
         })
@@ -52,7 +55,24 @@ impl Emitter<'_> {
         part: std::ops::Range<usize>,
         ahead: &TokenStream,
     ) -> Result<TokenStream, Refusal> {
-        part.map(|at| self.node_in_row(rows, at, self.lanes_of(rows, at, ahead))).collect()
+        let Some(pass) = self.one_pass(rows) else {
+            return part.map(|at| self.node_in_row(rows, at, self.lanes_of(rows, at, ahead))).collect();
+        };
+        let node = |at| {
+            if at == pass.max {
+                return self.in_one_pass(rows, &pass);
+            }
+            let after = if at == pass.max + 1 { self.after_one_pass(rows, &pass, ahead)? } else { quote!() };
+            if at == pass.sum {
+                return Ok(after);
+            }
+            // The pass asked for the next row.
+            let asked = if at > pass.max { pass.tensors() } else { Vec::new() };
+            let lanes = LaneLoop { asked, ..self.lanes_of(rows, at, ahead) };
+            let node = self.node_in_row(rows, at, lanes)?;
+            Ok(quote!(#after #node))
+        };
+        part.map(node).collect()
     }
 
     /// One of them; a lane loop with what is known of it.

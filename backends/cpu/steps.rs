@@ -13,6 +13,7 @@
 //!                                     for each of them …
 //! ```
 
+use super::one_pass::OnePass;
 use super::pipeline::{Overlap, Pipeline, PipelinedRows};
 use super::rows::Rows;
 use super::values::At;
@@ -35,6 +36,8 @@ pub struct Steps<'n> {
     pub lanes: BTreeSet<AxisId>,
     /// Buffers for one row: each of the rows has its own.
     pub own: BTreeSet<BufferId>,
+    /// The two of its loops that one pass may do for.
+    pass: Option<OnePass<'n>>,
     /// How rows that are long or written past the caches run instead.
     pub pipeline: Option<Pipeline<'n>>,
 }
@@ -45,7 +48,7 @@ impl Emitter<'_> {
         let (extent, n_rows) = (self.extent(rows.axis), self.n_rows(steps));
         let [group, first, count] = ["group", "first", "count"].map(names::plain);
         let all = self.all_rows(steps);
-        let mut known = Vec::new();
+        let mut known = BTreeSet::new();
         let (mut loops, mut at) = (TokenStream::new(), 0);
         for step in &steps.steps {
             let part = at..at + step.len();
@@ -77,20 +80,29 @@ impl Emitter<'_> {
         steps: &Steps<'_>,
         part: Range<usize>,
         tokens: &TokenStream,
-        known: &mut Vec<ValueId>,
+        known: &mut BTreeSet<ValueId>,
     ) -> TokenStream {
         let Rows { axis, body } = steps.rows;
         let position = names::position(axis);
         let [first, count, row] = ["first", "count", "row"].map(names::plain);
         let own = self.own_rows(steps.own.iter(), &quote!((#position - #first)));
-        let (used, used_later) = (self.used(&body[part.clone()]), self.used(&body[part.end..]));
+        let (mut used, used_later) = (self.used(&body[part.clone()]), self.used(&body[part.end..]));
+        let mut found = defined(&body[part.clone()]);
+        if let Some(pass) = &steps.pass {
+            // The pass finds both values, the step after it settles them.
+            if part.start == pass.max + 1 {
+                used.extend(pass.values());
+            }
+            if part.contains(&pass.max) || part.start == pass.max + 1 {
+                found.extend(pass.values());
+            }
+        }
         let fetched = known.iter().filter(|value| used.contains(value)).map(|value| {
             let (name, all) = (names::value(*value), names::of_rows(*value));
             quote!(let #name = #all[#row];)
         });
         let fetched: Vec<_> = fetched.collect();
-        let defined = defined(&body[part]).into_iter().filter(|value| used_later.contains(value));
-        let defined: Vec<_> = defined.collect();
+        let defined: BTreeSet<_> = found.into_iter().filter(|value| used_later.contains(value)).collect();
         let kept = defined.iter().map(|value| {
             let (name, all) = (names::value(*value), names::of_rows(*value));
             quote!(#all[#row] = #name;)
@@ -130,6 +142,11 @@ impl Emitter<'_> {
     /// How many rows take steps together.
     fn n_rows(&self, steps: &Steps<'_>) -> TokenStream {
         let private = &self.private;
+        let is_lanes = |node: &&Node| matches!(node, Node::Loop { lanes: true, .. } | Node::Shortcut { .. });
+        if steps.pass.is_some() && steps.rows.body.iter().filter(is_lanes).count() == 2 {
+            // None is read again.
+            return quote!(#MOST_ROWS);
+        }
         let rooms = steps.lanes.iter().map(|axis| names::room(*axis));
         quote!(#private::cpu::rows_at_once(#MOST_ROWS, &[#(#rooms),*]))
     }
@@ -139,12 +156,13 @@ impl Emitter<'_> {
         self.row_loops().into_iter().map(|steps| steps.rows.axis).collect()
     }
 
-    /// Those whose rows may go through a pipeline.
+    /// Those whose rows may go through a pipeline, or be read once.
     pub fn pipelines(&self) -> Vec<PipelinedRows> {
         let loops = self.row_loops().into_iter();
         let pipelines = loops.filter_map(|steps| {
-            let overlap = steps.pipeline?.overlap();
-            Some(PipelinedRows { axis: steps.rows.axis, lanes: steps.lanes, overlap })
+            let overlap = steps.pipeline.map(|pipeline| pipeline.overlap());
+            let is_ahead = overlap.is_some() || steps.pass.is_some();
+            is_ahead.then_some(PipelinedRows { axis: steps.rows.axis, lanes: steps.lanes, overlap })
         });
         pipelines.collect()
     }
@@ -215,6 +233,16 @@ impl Emitter<'_> {
                 | Node::Continue => return None,
             }
         }
+        let pass = self.one_pass(rows);
+        if let Some(pass) = &pass {
+            // Its step has the sum too; what follows of it is a step, so that lane loops need not wait for that.
+            let is_lanes = |at: &usize| matches!(body[*at], Node::Loop { lanes: true, .. });
+            let next = (pass.sum + 1..body.len()).find(is_lanes);
+            ends.retain(|end| *end != pass.sum + 1);
+            ends.extend(next);
+            ends.sort_unstable();
+            ends.dedup();
+        }
         let begins = [0].into_iter().chain(ends.iter().copied());
         let steps: Vec<_> = begins
             .zip(ends.iter().copied().chain([body.len()]))
@@ -224,7 +252,9 @@ impl Emitter<'_> {
         let is_worth_it = steps.len() > 1 && n_lane_loops > 1 && reductions.is_empty();
         (is_worth_it && self.stores_are_apart(&steps)).then(|| {
             let pipeline = first.and_then(|first| self.pipeline(rows, first, &own));
-            Steps { rows, steps, lanes, own, pipeline }
+            // A row that is read once needs no other to be read ahead.
+            let pipeline = pipeline.filter(|pipeline| pass.is_none() || pipeline.late.is_some());
+            Steps { rows, steps, lanes, own, pipeline, pass }
         })
     }
 

@@ -1,6 +1,7 @@
 //! One value: an operand where it is used, an operation where it is computed.
 
 use super::data::Lane;
+use super::one_pass::Exponential;
 use super::pipeline::Beside;
 use super::rows::Pieces;
 use super::{Emitter, names};
@@ -43,6 +44,8 @@ pub struct LaneLoop {
     pub asked: Vec<ParamId>,
     /// What comes before its body: that of neighbouring rows.
     pub beside: Beside,
+    /// An exponential that it takes in the row's window; its maximum is of numbers then.
+    pub in_window: Option<Exponential>,
 }
 
 /// Where code stands: what an operation works on.
@@ -223,6 +226,12 @@ impl Emitter<'_> {
         let private = &self.private;
         let simd = quote!(#private::simd);
         let operand = |value: &ValueId| self.operand(*value, at);
+        if let At::Lanes(_, LaneLoop { in_window: Some(exponential), .. }) = at
+            && exponential.value == value
+        {
+            let (set, window, of) = (self.set(at), names::plain("window"), operand(&exponential.of));
+            return quote!(#window.exp::<#set>(#of));
+        }
         match &self.kernel.values[value].op {
             Op::Read(var) => self.read_variable(*var, at),
             Op::Broadcast(of) => operand(of),

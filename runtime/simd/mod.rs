@@ -37,6 +37,7 @@ pub use features::{with_avx2, with_avx512};
 pub use four::{Four, Singles, Vectors};
 pub use isa::InstructionSet;
 pub(crate) use isa::is_amd;
+pub use math::Window;
 pub(crate) use math::divide_by;
 pub use memory::Memory;
 pub(crate) use memory::bf16_bits;

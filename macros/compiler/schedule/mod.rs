@@ -35,7 +35,7 @@ mod tests;
 
 use crate::ir::{AxisId, Elem, Index, Kernel, ParamId, Stmt, ValueId, VarId};
 pub use cost::operation_cost;
-pub use peaks::{exponent, is_at_most, is_term};
+pub use peaks::{exponent, is_at_most, is_term, unspread};
 use proc_macro2::Span;
 pub use sums::Output;
 

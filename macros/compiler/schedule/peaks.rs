@@ -82,7 +82,8 @@ fn is_same(kernel: &Kernel, one: ValueId, other: ValueId) -> bool {
 }
 
 /// The value that has been given more axes.
-pub(super) fn unspread(kernel: &Kernel, mut value: ValueId) -> ValueId {
+#[must_use]
+pub fn unspread(kernel: &Kernel, mut value: ValueId) -> ValueId {
     while let Op::Broadcast(of) = kernel.values[value].op {
         value = of;
     }

@@ -24,3 +24,5 @@ pub use dot::{PackedSide, SharedPacked, Side, dot, pack};
 pub use lanes::{convert, convert_to_float, divide_by, each_of_four, fours, lanes, narrow, splat, zero};
 pub use places::{Place, Places, far};
 pub use reduce::{Extreme, Peak, live};
+
+pub use crate::simd::Window;

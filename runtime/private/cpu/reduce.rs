@@ -28,8 +28,15 @@ impl<V: Floats> Peak<V> {
     #[inline(always)]
     #[must_use]
     pub fn with(self, lanes: V, least: bool) -> Self {
+        Peak { nan: self.nan.or_nan(lanes), ..self.with_numbers(lanes, least) }
+    }
+
+    /// Takes all lanes in that are numbers.
+    #[inline(always)]
+    #[must_use]
+    pub fn with_numbers(self, lanes: V, least: bool) -> Self {
         let best = if least { lanes.smaller(self.best) } else { lanes.larger(self.best) };
-        Peak { best, nan: self.nan.or_nan(lanes) }
+        Peak { best, ..self }
     }
 
     /// Of both.

@@ -75,6 +75,14 @@ unsafe impl Simd for Avx512 {
         }))
     }
     #[inline(always)]
+    fn zero_below(x: F32x16, least: f32, y: F32x16) -> F32x16 {
+        // Not below: one comparison, also where `least` is not known to be a number.
+        F32x16(intrinsic!(_mm512_maskz_mov_ps(
+            _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(x.0, _mm512_set1_ps(least)),
+            y.0
+        )))
+    }
+    #[inline(always)]
     fn at_most(x: F32x16, high: f32) -> F32x16 {
         // The second operand is the result where either is NaN.
         F32x16(intrinsic!(_mm512_min_ps(_mm512_set1_ps(high), x.0)))

@@ -40,7 +40,7 @@ const POWERS_LESS: [f32; 16] = {
     less
 };
 /// ln 2 as a sum of two f32.
-const LN2: [f32; 2] = [std::f32::consts::LN_2, -1.904_654_2e-9];
+pub(super) const LN2: [f32; 2] = [std::f32::consts::LN_2, -1.904_654_2e-9];
 
 /// `(s, n)` with `exp(x) = (1 + s) 2^n`, for `|x| <= 170` and NaN. The result is in two parts so that
 /// a factor can be applied before rounding: `y exp(x) = (y s + y) 2^n`.
@@ -48,6 +48,12 @@ const LN2: [f32; 2] = [std::f32::consts::LN_2, -1.904_654_2e-9];
 pub(super) fn exp_parts<S: Simd>(x: S::F32) -> (S::F32, S::F32) {
     let (r, n) = reduced::<S>(x);
     (polynomial(r, EXP).mul_add(r.mul(r), r), n)
+}
+
+/// `exp(r) - 1` for `|r| <= ln(2)/2`.
+#[inline(always)]
+pub(super) fn exp_near(r: f32) -> f32 {
+    polynomial(r, EXP).mul_add(r * r, r)
 }
 
 /// `exp_parts` of `x + low`, where `low` is below the last digit of `x`.
@@ -112,13 +118,20 @@ fn near<S: Simd>(x: S::F32) -> Near<S> {
     Near { s: polynomial(r, EXP_NEAR).mul_add(r.mul(r), r), n, count }
 }
 
+/// Next to this number floats are multiples of 1/16, of which the last bits count the sixteenths.
+const SIXTEENTHS: f32 = 1.5 * (1 << 19) as f32;
+
 /// `r`, `n` and `count` with `x = r + n ln 2`, but for what `n` times the rest of ln 2 adds to `r`.
 #[inline(always)]
 fn sixteenths<S: Simd>(x: S::F32) -> (S::F32, S::F32, S::I32) {
-    // Next to this number floats are multiples of 1/16, of which the last bits count the sixteenths.
-    let whole = all::<S>(1.5 * (1 << 19) as f32);
-    let sum = x.mul_add(all::<S>(std::f32::consts::LOG2_E), whole);
-    let n = sum.sub(whole);
+    sixteenths_from::<S>(x, all::<S>(SIXTEENTHS))
+}
+
+/// [`sixteenths`], counted from a whole number: `from` is [`SIXTEENTHS`] less that.
+#[inline(always)]
+fn sixteenths_from<S: Simd>(x: S::F32, from: S::F32) -> (S::F32, S::F32, S::I32) {
+    let sum = x.mul_add(all::<S>(std::f32::consts::LOG2_E), from);
+    let n = sum.sub(from);
     (n.mul_add(all::<S>(-LN2[0]), x), n, S::to_bits(sum))
 }
 
@@ -168,9 +181,16 @@ const LEAST_TERM: f32 = -87.0;
 /// ln 2, which `n` times is less than `2^-28 |x|` of itself, and so less than 2^-29.
 #[inline(always)]
 pub fn exp_term<S: Simd>(x: S::F32) -> S::F32 {
-    let (r, n, count) = sixteenths::<S>(x);
+    S::zero_below(x, LEAST_TERM, exp_shifted::<S>(x, all::<S>(0.0)))
+}
+
+/// `exp(x) 2^-k`, if that is a normal number, for a whole `|k| < 2^17`: without the rest of ln 2, so times
+/// `exp(n LN2[1])`.
+#[inline(always)]
+pub(super) fn exp_shifted<S: Simd>(x: S::F32, k: S::F32) -> S::F32 {
+    let (r, n, count) = sixteenths_from::<S>(x, all::<S>(SIXTEENTHS).sub(k));
     let s = polynomial(r, EXP_NEAR).mul_add(r.mul(r), r);
-    S::zero_below(x, LEAST_TERM, times_power::<S>(Near { s, n, count }, S::I32::splat(0)))
+    times_power::<S>(Near { s, n, count }, S::I32::splat(0))
 }
 
 /// [`exp_below`] as a term of a sum that has 1 in it unless `peak` is −∞.

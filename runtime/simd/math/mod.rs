@@ -25,8 +25,10 @@ mod pow;
 mod quotient;
 mod sigmoid;
 mod trigonometry;
+mod window;
 
 pub use quotient::divide_by;
+pub use window::Window;
 
 use super::{Floats, Integers, Simd, Vector};
 

@@ -1,7 +1,7 @@
 //! Errors in units of the last place, against f64.
 
 use super::{Check, everywhere};
-use crate::simd::math::{divide_by, double};
+use crate::simd::math::{Window, divide_by, double};
 use crate::simd::{Floats, Simd, Vector};
 
 type Function<V> = fn(V) -> V;
@@ -143,6 +143,52 @@ impl Check for Terms {
     }
 }
 
+struct InWindows;
+
+impl Check for InWindows {
+    fn under<S: Simd>() {
+        if S::NAME != widest() {
+            return;
+        }
+        for first in [0.0_f32, 0.3, -7.7, 88.0, -1234.5, 50_000.0, -65_536.0] {
+            let window = Window::from(first);
+            let term = |x: f32| window.exp::<S>(Vector::splat(x)).lane(0);
+            for step in 0..4_000 {
+                // The largest, and another one that is summed with it.
+                let max = first + (step % 400) as f32 * 0.299;
+                let x = max - step as f32 * 0.005;
+                let Some(sum) = window.sum(max, term(x) + term(max)) else {
+                    panic!("{max} is in the window from {first}")
+                };
+                let wanted = f64::from(x - max).exp() + 1.0;
+                let error = (f64::from(sum) - wanted).abs() / wanted;
+                assert!(
+                    error <= 3.0 * f64::from(f32::EPSILON),
+                    "{x} and {max} from {first}: {sum}, not {wanted}"
+                );
+            }
+            assert_eq!(term(f32::NEG_INFINITY), 0.0);
+            assert_eq!(term(first - 47.0), 0.0);
+            assert!(term(first - 45.0) > 0.0);
+            assert!(term(f32::NAN).is_nan());
+            // Where the sum has no place for what matters, there is none.
+            let far = [first + 121.0, first - 2.0, 1e9, -1e9, f32::INFINITY, f32::NEG_INFINITY];
+            for max in far {
+                assert!(window.sum(max, term(max)).is_none(), "{max} is out of the window from {first}");
+            }
+            assert!(window.sum(first, f32::NAN).is_none() && window.sum(first, f32::INFINITY).is_none());
+        }
+        // From -20 on instead.
+        for first in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e9, -70_000.0] {
+            let window = Window::from(first);
+            for max in [-20.0, 99.0] {
+                let sum = window.sum(max, window.exp::<S>(Vector::splat(max)).lane(0));
+                assert!(sum.is_some_and(|sum| (sum - 1.0).abs() < 3e-7), "from {first}: {sum:?}");
+            }
+        }
+    }
+}
+
 fn all<S: Simd>(x: f32) -> S::F32 {
     Vector::splat(x)
 }
@@ -154,6 +200,11 @@ fn exponentials_in_sums_are_as_precise_as_documented() {
         return;
     }
     everywhere::<Terms>();
+}
+
+#[test]
+fn sums_in_windows_are_precise_or_none() {
+    everywhere::<InWindows>();
 }
 
 struct Quotients;

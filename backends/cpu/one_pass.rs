@@ -1,0 +1,191 @@
+//! The maximum of a row and the sum of exponentials below it, in one lane loop.
+//!
+//! `exp(x - max(x))` takes two passes. Summed, and not used otherwise, the exponentials may be off by a factor that is
+//! known in the end: one pass does, of `x` in a window from the row's first on (`runtime/simd/math/window.rs`). Rows
+//! that do not fit it take two, with the maximum of the first.
+//!
+//! ```text
+//! for each m                          for each m
+//!   lanes N: v1 = max of x              window = from x[m, 0] on
+//!   lanes N: v4 = sum of exp(x - v1)    lanes N: v1 = max of x, v4 = sum of exp(x) in the window
+//!                                       if they do not fit it: the loop of v4; of v1 if there is NaN
+//! ```
+
+use super::rows::Rows;
+use super::steps::defined;
+use super::values::{At, LaneLoop};
+use super::{Emitter, names};
+use proc_macro2::TokenStream;
+use quote::quote;
+use tilewright_compiler::ir::{AxisId, Elem, Op, ParamId, ReduceOp, ValueId};
+use tilewright_compiler::schedule::{Node, Reduction, Refusal, each_node, exponent, is_term, unspread};
+
+/// The two loops of a row that one pass may do for.
+pub struct OnePass<'n> {
+    /// Which nodes of the row they are.
+    pub max: usize,
+    pub sum: usize,
+    axis: AxisId,
+    reductions: [&'n Reduction; 2],
+    /// What the first one computes.
+    body: &'n [Node],
+    /// What is summed, and the value that it is the exponential of.
+    exponential: Exponential,
+    /// The tensors of which they read a row, and which dimension the rows are.
+    reads: Vec<(ParamId, usize)>,
+}
+
+/// An exponential in the window, of a value.
+#[derive(Clone, Copy)]
+pub struct Exponential {
+    pub value: ValueId,
+    pub of: ValueId,
+}
+
+/// A lane loop that ends with one reduction.
+struct Reduces<'n> {
+    axis: AxisId,
+    reduction: &'n Reduction,
+    of: ValueId,
+    body: &'n [Node],
+}
+
+impl Emitter<'_> {
+    /// The loops of a row that one pass may do for.
+    pub fn one_pass<'n>(&self, rows: Rows<'n>) -> Option<OnePass<'n>> {
+        let reducing =
+            |op| (0..rows.body.len()).filter_map(move |at| Some((at, self.reduces(&rows.body[at], op)?)));
+        let sums: Vec<_> = reducing(ReduceOp::Sum).collect();
+        reducing(ReduceOp::Max).find_map(|(max, peak)| {
+            let (sum, total) = sums.iter().find(|(sum, total)| {
+                let between = defined(rows.body.get(max + 1..*sum).unwrap_or_default());
+                let used = self.used(total.body);
+                max < *sum && total.axis == peak.axis && !between.iter().any(|value| used.contains(value))
+            })?;
+            let exponential = unspread(self.kernel, total.of);
+            let (value, bound) = exponent(self.kernel, exponential)?;
+            let is_of_peak = unspread(self.kernel, bound) == peak.reduction.value
+                && unspread(self.kernel, value) == unspread(self.kernel, peak.of);
+            (is_of_peak && is_term(self.kernel, exponential)).then(|| OnePass {
+                max,
+                sum: *sum,
+                axis: peak.axis,
+                reductions: [peak.reduction, total.reduction],
+                body: peak.body,
+                exponential: Exponential { value: exponential, of: peak.of },
+                reads: self.rows_read(rows.axis, &rows.body[max..=max]),
+            })
+        })
+    }
+
+    /// A lane loop that only reads, and reduces f32 in one way.
+    fn reduces<'n>(&self, node: &'n Node, op: ReduceOp) -> Option<Reduces<'n>> {
+        let Node::Loop { axis, lanes: true, reductions, body } = node else { return None };
+        let [reduction] = &reductions[..] else { return None };
+        let Op::Reduce(reduced, of, along) = self.kernel.values[reduction.value].op else { return None };
+        let fits = reduced == op
+            && along == *axis
+            && [of, reduction.value].into_iter().all(|value| self.elem(value) == Elem::F32)
+            && reduction.state.is_none()
+            && reduction.keep.is_none()
+            && body.iter().all(|node| self.only_reads(node));
+        fits.then_some(Reduces { axis: *axis, reduction, of, body })
+    }
+
+    /// Before rows: how far ahead a pass asks for them.
+    pub fn ahead_of_pass(&self, rows: Rows<'_>) -> TokenStream {
+        self.one_pass(rows).map_or_else(TokenStream::new, |pass| self.fars(&pass.reads, pass.axis, false))
+    }
+
+    /// In the place of the loop of the maximum: the pass, which finds the maximum of numbers and the sum in the window.
+    pub fn in_one_pass(&self, rows: Rows<'_>, pass: &OnePass<'_>) -> Result<TokenStream, Refusal> {
+        let OnePass { axis, reductions, body, exponential, .. } = pass;
+        let window = self.window(rows, pass)?;
+        let compute = Node::Compute { value: exponential.value, keep: None };
+        let accumulate = Node::Accumulate { value: reductions[1].value, state: None };
+        let body: Vec<Node> = body.iter().cloned().chain([compute, accumulate]).collect();
+        let info =
+            LaneLoop { far_reads: pass.tensors(), in_window: Some(*exponential), ..LaneLoop::default() };
+        self.open.borrow_mut().push(rows.axis);
+        let tokens = self.lane_loop(*axis, &reductions.map(Reduction::clone), &body, info);
+        self.open.borrow_mut().pop();
+        let tokens = tokens?;
+        Ok(quote!(#window #tokens))
+    }
+
+    /// After it, in a step of its own, as no row waits for that of another: the sum, or its loop if it is out of the
+    /// window. Then it is NaN if an element is, which the maximum is too.
+    pub fn after_one_pass(
+        &self,
+        rows: Rows<'_>,
+        pass: &OnePass<'_>,
+        ahead: &TokenStream,
+    ) -> Result<TokenStream, Refusal> {
+        let [peak, total] = pass.values().map(names::value);
+        let name = names::plain("window");
+        let window = self.window(rows, pass)?;
+        let [max_loop, sum_loop] =
+            [pass.max, pass.sum].map(|at| self.node_in_row(rows, at, self.lanes_of(rows, at, ahead)));
+        let (max_loop, sum_loop) = (max_loop?, sum_loop?);
+        Ok(quote! {
+            #window
+            let (#peak, #total) = match #name.sum(#peak, #total) {
+                ::core::option::Option::Some(#total) => (#peak, #total),
+                ::core::option::Option::None => {
+                    #sum_loop
+                    (if #total.is_nan() { #max_loop #peak } else { #peak }, #total)
+                }
+            };
+        })
+    }
+
+    /// The window from a row's first on.
+    fn window(&self, rows: Rows<'_>, pass: &OnePass<'_>) -> Result<TokenStream, Refusal> {
+        let (private, position) = (&self.private, names::position(pass.axis));
+        let (window, of, extent) =
+            (names::plain("window"), names::value(pass.exponential.of), self.extent(pass.axis));
+        let computes: Vec<Node> =
+            pass.body.iter().filter(|node| matches!(node, Node::Compute { .. })).cloned().collect();
+        self.open.borrow_mut().extend([rows.axis, pass.axis]);
+        let first = self.nodes(&computes, At::Scalar);
+        let n_open = self.open.borrow().len();
+        self.open.borrow_mut().truncate(n_open - 2);
+        let first = first?;
+        Ok(quote! {
+            let #window = #private::cpu::Window::from(if #extent > 0 {
+                let #position = 0;
+                #first
+                #of
+            } else {
+                0.0
+            });
+        })
+    }
+
+    /// The rows that take one pass, in words.
+    pub fn passes_in_words(&self) -> String {
+        let mut words = String::new();
+        each_node(&self.schedule.body, &mut |node| {
+            let Node::Loop { axis, lanes: false, body, .. } = node else { return };
+            let Some(pass) = self.one_pass(Rows { axis: *axis, body }) else { return };
+            let [rows, lanes] = [*axis, pass.axis].map(|axis| &self.kernel.axes[axis].key);
+            let [max, sum] = pass.values().map(|value| value.at());
+            words += &format!(
+                "each {rows}: one pass of lanes {lanes} finds v{max} and v{sum}; two, if exponentials are out of range\n"
+            );
+        });
+        words
+    }
+}
+
+impl OnePass<'_> {
+    /// The maximum and the sum.
+    pub fn values(&self) -> [ValueId; 2] {
+        self.reductions.map(|reduction| reduction.value)
+    }
+
+    /// The tensors of which it reads a row.
+    pub fn tensors(&self) -> Vec<ParamId> {
+        self.reads.iter().map(|(tensor, _)| *tensor).collect()
+    }
+}

@@ -1,0 +1,65 @@
+//! Sums of `exp(x - max(x))` in one pass.
+//!
+//! The difference keeps the exponentials in range, so the maximum seems to come first, in a pass of its own. But any
+//! number near it does as well: here the exponentials are of `x` itself, and times `2^-k` for a whole `k` that the first
+//! `x` gives, which only adds to their exponents. The sum is right if all that matters was in range, which the maximum
+//! tells in the end; else there are two passes. (Milakov and Gimelshein, "Online normalizer calculation for softmax",
+//! 2018, scale the sum anew whenever the maximum so far grows.)
+
+use super::all;
+use super::exp::{LN2, exp_near, exp_shifted};
+use crate::simd::Simd;
+
+/// Where `exp(x) 2^-k` is a number that can be summed.
+#[derive(Clone, Copy, Debug)]
+pub struct Window {
+    k: f32,
+    /// Below it exponentials are 0.
+    least: f32,
+}
+
+/// The largest exponential in a window is at most e to this power, 10^35, so that thousands can be added up.
+const ABOVE: f32 = 80.0;
+/// exp(LEAST) 2^-1 > 2^-126
+const LEAST: f32 = -86.0;
+/// The maximum is not further below the middle: then what is 0 is less than e^-45 of its exponential, and does not show
+/// in a sum of 10^12.
+const BELOW: f32 = 41.0;
+/// The first is so far below the middle, as the maximum can only be above it.
+const FIRST: f32 = -40.0;
+
+impl Window {
+    /// For a maximum from `first` to 120 above it; from -20 if that is not finite or is large.
+    #[inline(always)]
+    #[must_use]
+    pub fn from(first: f32) -> Window {
+        const LARGE: f32 = 65_536.0;
+        let first = if first.abs() <= LARGE { first } else { -20.0 };
+        // Rounded to a whole number as in `exp`.
+        let whole = 1.5 * (1 << 23) as f32;
+        let k = (first - FIRST) * std::f32::consts::LOG2_E + whole - whole;
+        Window { k, least: k * std::f32::consts::LN_2 + LEAST }
+    }
+
+    /// `exp(x) 2^-k`, within a few units of the last place, and but for a factor that is the same for all near one
+    /// another; 0 below the window, any number above it, and NaN of NaN.
+    #[inline(always)]
+    pub fn exp<S: Simd>(self, x: S::F32) -> S::F32 {
+        S::zero_below(x, self.least, exp_shifted::<S>(x, all::<S>(self.k)))
+    }
+
+    /// `Σ exp(x - max)`, given the maximum and the sum of [`Window::exp`]; `None` if that is not within the window.
+    #[inline(always)]
+    #[must_use]
+    pub fn sum(self, max: f32, sum: f32) -> Option<f32> {
+        // The sum is NaN if an x was NaN or infinite.
+        if !(sum < f32::INFINITY && (-BELOW..ABOVE).contains(&(max - self.k * std::f32::consts::LN_2))) {
+            return None;
+        }
+        // A whole number of ln 2 as the exponentials were reduced by: n times what it is off is the factor that they have.
+        let n = (max * std::f32::consts::LOG2_E).round_ties_even();
+        let rest = n.mul_add(LN2[0], -max);
+        let sum = sum * f32::from_bits((((self.k - n) as i32 + 127) << 23) as u32);
+        Some(exp_near(rest).mul_add(sum, sum))
+    }
+}
