@@ -209,3 +209,18 @@ fn bound(bound: ElementBound) -> TokenStream {
         ElementBound::Element => quote!(Element),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tilewright_compiler::diagnostics::Diagnostics;
+    use tilewright_compiler::ir::Kernel;
+    use tilewright_compiler::parse::{Helpers, parse_kernel};
+
+    /// The kernel that a text is.
+    pub fn kernel(source: &str) -> Kernel {
+        let item: syn::ItemFn = syn::parse_str(source).expect("the kernel is Rust");
+        let mut errors = Diagnostics::default();
+        let (kernel, _) = parse_kernel(&item, &Helpers::default(), &mut errors);
+        kernel.unwrap_or_else(|| panic!("{source}: {:?}", errors.take()))
+    }
+}

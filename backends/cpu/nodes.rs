@@ -210,10 +210,9 @@ impl Emitter<'_> {
         let (one, four) = (one?, four?);
         // Cheap reductions wait for their accumulator: four at a time hide that.
         let unrolls = info.has_reduction.get() && !info.is_heavy && !info.has_one_slot;
-        let slots = if unrolls || takes_four { UNROLL } else { 1 };
+        let n_slots = if unrolls || takes_four { UNROLL } else { 1 };
         let unroll = if unrolls { UNROLL } else { 1 };
-        // A maximum beside an exponential is early enough in one accumulator, and leaves its registers to that.
-        let slots = |r: &Reduction| if info.in_window.is_some() && self.is_peak(r.value) { 1 } else { slots };
+        let slots = |r: &Reduction| if self.has_one_slot(r.value, &info) { 1 } else { n_slots };
         let starts = reductions.iter().map(|r| self.start(r, at, slots(r)));
         let finishes = reductions.iter().map(|r| self.finish(r, at, slots(r)));
         let beside = &info.beside.tokens;

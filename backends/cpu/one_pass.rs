@@ -42,7 +42,7 @@ pub struct Exponential {
     pub of: ValueId,
 }
 
-/// A lane loop that ends with one reduction.
+/// A lane loop with one reduction.
 struct Reduces<'n> {
     axis: AxisId,
     reduction: &'n Reduction,
@@ -53,29 +53,35 @@ struct Reduces<'n> {
 impl Emitter<'_> {
     /// The loops of a row that one pass may do for.
     pub fn one_pass<'n>(&self, rows: Rows<'n>) -> Option<OnePass<'n>> {
-        let reducing =
-            |op| (0..rows.body.len()).filter_map(move |at| Some((at, self.reduces(&rows.body[at], op)?)));
-        let sums: Vec<_> = reducing(ReduceOp::Sum).collect();
-        reducing(ReduceOp::Max).find_map(|(max, peak)| {
-            let (sum, total) = sums.iter().find(|(sum, total)| {
-                let between = defined(rows.body.get(max + 1..*sum).unwrap_or_default());
-                let used = self.used(total.body);
-                max < *sum && total.axis == peak.axis && !between.iter().any(|value| used.contains(value))
-            })?;
-            let exponential = unspread(self.kernel, total.of);
-            let (value, bound) = exponent(self.kernel, exponential)?;
-            let is_of_peak = unspread(self.kernel, bound) == peak.reduction.value
-                && unspread(self.kernel, value) == unspread(self.kernel, peak.of);
-            (is_of_peak && is_term(self.kernel, exponential)).then(|| OnePass {
-                max,
-                sum: *sum,
-                axis: peak.axis,
-                reductions: [peak.reduction, total.reduction],
-                body: peak.body,
-                exponential: Exponential { value: exponential, of: peak.of },
-                reads: self.rows_read(rows.axis, &rows.body[max..=max]),
-            })
+        let reducing = |op| -> Vec<(usize, Reduces<'n>)> {
+            let nodes = rows.body.iter().enumerate();
+            nodes.filter_map(|(at, node)| Some((at, self.reduces(node, op)?))).collect()
+        };
+        let (peaks, sums) = (reducing(ReduceOp::Max), reducing(ReduceOp::Sum));
+        let pairs = peaks.iter().flat_map(|peak| sums.iter().map(move |sum| (peak, sum)));
+        let found = pairs.filter(|((max, _), (sum, _))| max < sum).find(|((max, peak), (sum, total))| {
+            let (between, used) = (defined(&rows.body[max + 1..*sum]), self.used(total.body));
+            peak.axis == total.axis
+                && self.is_sum_below(peak, total)
+                && !between.iter().any(|value| used.contains(value))
+        });
+        let ((max, peak), (sum, total)) = found?;
+        Some(OnePass {
+            max: *max,
+            sum: *sum,
+            axis: peak.axis,
+            reductions: [peak.reduction, total.reduction],
+            body: peak.body,
+            exponential: Exponential { value: total.of, of: peak.of },
+            reads: self.rows_read(rows.axis, &rows.body[*max..=*max]),
         })
+    }
+
+    /// Whether what one loop sums, and nothing else uses, are exponentials of what is less the other one's maximum.
+    fn is_sum_below(&self, peak: &Reduces<'_>, total: &Reduces<'_>) -> bool {
+        let is_same = |one, other| unspread(self.kernel, one) == unspread(self.kernel, other);
+        let terms = exponent(self.kernel, total.of).filter(|_| is_term(self.kernel, total.of));
+        terms.is_some_and(|(value, bound)| is_same(bound, peak.reduction.value) && is_same(value, peak.of))
     }
 
     /// A lane loop that only reads, and reduces f32 in one way.
@@ -122,14 +128,14 @@ impl Emitter<'_> {
         ahead: &TokenStream,
     ) -> Result<TokenStream, Refusal> {
         let [peak, total] = pass.values().map(names::value);
-        let name = names::plain("window");
+        let (name, extent) = (names::plain("window"), self.extent(pass.axis));
         let window = self.window(rows, pass)?;
         let [max_loop, sum_loop] =
             [pass.max, pass.sum].map(|at| self.node_in_row(rows, at, self.lanes_of(rows, at, ahead)));
         let (max_loop, sum_loop) = (max_loop?, sum_loop?);
         Ok(quote! {
             #window
-            let (#peak, #total) = match #name.sum(#peak, #total) {
+            let (#peak, #total) = match #name.sum(#peak, #total, #extent) {
                 ::core::option::Option::Some(#total) => (#peak, #total),
                 ::core::option::Option::None => {
                     #sum_loop
@@ -171,7 +177,7 @@ impl Emitter<'_> {
             let [rows, lanes] = [*axis, pass.axis].map(|axis| &self.kernel.axes[axis].key);
             let [max, sum] = pass.values().map(|value| value.at());
             words += &format!(
-                "each {rows}: one pass of lanes {lanes} finds v{max} and v{sum}; two, if exponentials are out of range\n"
+                "each {rows}: one pass of lanes {lanes} finds v{max} and v{sum}; another one v{sum}, if exponentials are out of range\n"
             );
         });
         words
@@ -187,5 +193,56 @@ impl OnePass<'_> {
     /// The tensors of which it reads a row.
     pub fn tensors(&self) -> Vec<ParamId> {
         self.reads.iter().map(|(tensor, _)| *tensor).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    /// Whether rows of a kernel that stores an expression take one pass.
+    fn is_one_pass(expression: &str) -> bool {
+        let source = format!(
+            "fn k<T: Float, M, N>(x: &Tensor<f32, (M, N)>, y: &Tensor<T, (M, N)>, z: &Tensor<f64, (M, N)>,
+                                  scale: &Tensor<f32, M>, out: &mut Tensor<f32, M>) {{
+                for m in tile(M) {{
+                    let (x, y, z, scale) = (x[(m, ..)], y[(m, ..)], z[(m, ..)], scale[m]);
+                    out[m] = {expression};
+                }}
+            }}"
+        );
+        crate::cpu::schedule_in_words(&crate::cpu::tests::kernel(&source)).contains("one pass of lanes N")
+    }
+
+    #[test]
+    fn sums_of_exponentials_below_a_maximum_take_one_pass() {
+        let one = [
+            "exp(x - x.max(N)).sum(N)",
+            "exp_sub(x, x.max(N)).sum(N)",
+            "exp(x - x.max(N)).mean(N)",
+            "{ let peak = x.max(N); ln(exp(x - peak).sum(N)) + peak }",
+            "{ let row = x * scale; exp(row - row.max(N)).sum(N) }",
+            "{ let row = y.cast::<f32>(); exp(row - row.max(N)).sum(N) }",
+        ];
+        for expression in one {
+            assert!(is_one_pass(expression), "{expression}");
+        }
+    }
+
+    #[test]
+    fn other_sums_take_two() {
+        let two = [
+            "exp(x - x.min(N)).sum(N)",
+            "exp(x - x.max(N)).max(N)",
+            "exp(x * 2.0 - x.max(N)).sum(N)",
+            "(exp(x - x.max(N)) * x).sum(N)",
+            "exp(z - z.max(N)).sum(N).cast::<f32>()",
+            "exp(y - y.max(N)).sum(N).cast::<f32>()",
+            "exp(y.cast::<f32>() - y.max(N).cast::<f32>()).sum(N)",
+            // Two reductions in one of the loops.
+            "exp(x - x.max(N)).sum(N) + x.min(N)",
+            "exp(x - x.max(N)).sum(N) + (x - x.max(N)).sum(N)",
+        ];
+        for expression in two {
+            assert!(!is_one_pass(expression), "{expression}");
+        }
     }
 }

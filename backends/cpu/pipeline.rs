@@ -54,7 +54,7 @@ pub struct PipelinedRows {
     pub axis: AxisId,
     /// The axes of its lane loops.
     pub lanes: BTreeSet<AxisId>,
-    /// None if they are read once instead (`one_pass.rs`).
+    /// None if one pass reads them instead (`one_pass.rs`): then what is said of pipelines is of that.
     pub overlap: Option<Overlap>,
 }
 

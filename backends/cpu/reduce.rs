@@ -1,6 +1,6 @@
 //! Reductions: state before the loop, one step in it, the result after.
 
-use super::values::At;
+use super::values::{At, LaneLoop};
 use super::{Emitter, names};
 use proc_macro2::{Ident, TokenStream};
 use quote::quote;
@@ -56,9 +56,12 @@ impl<'s> Emitter<'s> {
         self.elem(value).is_float(&self.kernel.elements).then_some(least)
     }
 
-    /// Whether a reduction is the least or largest float.
-    pub fn is_peak(&self, value: ValueId) -> bool {
-        matches!(self.method(value), Method::Combine { op, .. } if self.peak(value, op).is_some())
+    /// Whether a reduction has one accumulator: a maximum beside exponentials in a window is early enough in one, and
+    /// leaves its registers to those.
+    pub fn has_one_slot(&self, value: ValueId, lanes: &LaneLoop) -> bool {
+        let is_peak =
+            matches!(self.method(value), Method::Combine { op, .. } if self.peak(value, op).is_some());
+        is_peak && lanes.in_window.is_some()
     }
 
     /// What leaves the reduction as it is, as a scalar.
@@ -175,8 +178,8 @@ impl<'s> Emitter<'s> {
                 let identity = self.splat(self.identity(value), self.elem(value), at);
                 let live = quote!(#private::cpu::live(#operand, #n, #identity));
                 match self.peak(value, op) {
-                    // NaN makes a sum in a window NaN.
-                    Some(least) if lanes.in_window.is_some() => {
+                    // NaN makes the sum NaN that is beside it.
+                    Some(least) if self.has_one_slot(value, lanes) => {
                         quote!(#name[0] = #name[0].with_numbers(#live, #least);)
                     }
                     Some(least) => quote!(#name[#slot] = #name[#slot].with(#live, #least);),

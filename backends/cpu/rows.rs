@@ -228,9 +228,6 @@ fn stores_lanes(row: &[Node]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use tilewright_compiler::diagnostics::Diagnostics;
-    use tilewright_compiler::parse::{Helpers, parse_kernel};
-
     /// How often what a kernel that stores an expression becomes asks for a piece, and for nothing.
     fn asks(expression: &str) -> [usize; 2] {
         let source = format!(
@@ -240,10 +237,7 @@ mod tests {
                 for m in tile(M) {{ out[(m, ..)] = {expression}; }}
             }}"
         );
-        let item: syn::ItemFn = syn::parse_str(&source).expect("the kernel is Rust");
-        let mut errors = Diagnostics::default();
-        let (kernel, _) = parse_kernel(&item, &Helpers::default(), &mut errors);
-        let kernel = kernel.unwrap_or_else(|| panic!("{expression}: {:?}", errors.take()));
+        let kernel = crate::cpu::tests::kernel(&source);
         let tokens = crate::cpu::emit(&kernel, &syn::parse_quote!(::tilewright)).to_string();
         ["ask_for_piece", "ask_for_nothing"].map(|what| tokens.matches(what).count())
     }

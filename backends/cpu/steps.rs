@@ -89,9 +89,9 @@ impl Emitter<'_> {
         let (mut used, used_later) = (self.used(&body[part.clone()]), self.used(&body[part.end..]));
         let mut found = defined(&body[part.clone()]);
         if let Some(pass) = &steps.pass {
-            // The pass finds both values, the step after it settles them.
+            // The pass finds both values. The step after it settles them, which may take the loop of the sum.
             if part.start == pass.max + 1 {
-                used.extend(pass.values());
+                used.extend(self.used(&body[pass.sum..=pass.sum]));
             }
             if part.contains(&pass.max) || part.start == pass.max + 1 {
                 found.extend(pass.values());
@@ -144,7 +144,7 @@ impl Emitter<'_> {
         let private = &self.private;
         let is_lanes = |node: &&Node| matches!(node, Node::Loop { lanes: true, .. } | Node::Shortcut { .. });
         if steps.pass.is_some() && steps.rows.body.iter().filter(is_lanes).count() == 2 {
-            // None is read again.
+            // The pass reads them, and few are read again.
             return quote!(#MOST_ROWS);
         }
         let rooms = steps.lanes.iter().map(|axis| names::room(*axis));

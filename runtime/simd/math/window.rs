@@ -13,19 +13,20 @@ use crate::simd::Simd;
 /// Where `exp(x) 2^-k` is a number that can be summed.
 #[derive(Clone, Copy, Debug)]
 pub struct Window {
+    first: f32,
     k: f32,
     /// Below it exponentials are 0.
     least: f32,
 }
 
-/// The largest exponential in a window is at most e to this power, 10^35, so that thousands can be added up.
-const ABOVE: f32 = 80.0;
-/// exp(LEAST) 2^-1 > 2^-126
+/// How far the maximum may be above `k ln 2`: its exponential is less than 10^35 then, so that thousands can be added up.
+const ABOVE: f32 = 80.4;
+/// Where exponentials end below `k ln 2`: exp(LEAST) is above 2^-125, twice the least normal number, as bounds are rounded.
 const LEAST: f32 = -86.0;
-/// The maximum is not further below the middle: then what is 0 is less than e^-45 of its exponential, and does not show
-/// in a sum of 10^12.
+/// How far the maximum may be below `k ln 2`: what is 0 is less than e^-45 of its exponential then, and does not show in a
+/// sum of 10^12.
 const BELOW: f32 = 41.0;
-/// The first is so far below the middle, as the maximum can only be above it.
+/// Where the first is, as the maximum can only be above it.
 const FIRST: f32 = -40.0;
 
 impl Window {
@@ -34,11 +35,11 @@ impl Window {
     #[must_use]
     pub fn from(first: f32) -> Window {
         const LARGE: f32 = 65_536.0;
-        let first = if first.abs() <= LARGE { first } else { -20.0 };
+        let near = if first.abs() <= LARGE { first } else { -20.0 };
         // Rounded to a whole number as in `exp`.
         let whole = 1.5 * (1 << 23) as f32;
-        let k = (first - FIRST) * std::f32::consts::LOG2_E + whole - whole;
-        Window { k, least: k * std::f32::consts::LN_2 + LEAST }
+        let k = (near - FIRST) * std::f32::consts::LOG2_E + whole - whole;
+        Window { first, k, least: k * std::f32::consts::LN_2 + LEAST }
     }
 
     /// `exp(x) 2^-k`, within a few units of the last place, and but for a factor that is the same for all near one
@@ -48,18 +49,22 @@ impl Window {
         S::zero_below(x, self.least, exp_shifted::<S>(x, all::<S>(self.k)))
     }
 
-    /// `Σ exp(x - max)`, given the maximum and the sum of [`Window::exp`]; `None` if that is not within the window.
+    /// `Σ exp(x - max)` of `n` numbers, given the maximum and the sum of [`Window::exp`]. `None` if that is not within the
+    /// window, or if all may be the same: exp(0) = 1 can be added up without rounding, but others round in the same way.
     #[inline(always)]
     #[must_use]
-    pub fn sum(self, max: f32, sum: f32) -> Option<f32> {
-        // The sum is NaN if an x was NaN or infinite.
-        if !(sum < f32::INFINITY && (-BELOW..ABOVE).contains(&(max - self.k * std::f32::consts::LN_2))) {
+    pub fn sum(self, max: f32, sum: f32, n: usize) -> Option<f32> {
+        let above = max - self.k * std::f32::consts::LN_2;
+        // The sum is NaN if an x was NaN or ∞.
+        if !(sum < f32::INFINITY && (-BELOW..ABOVE).contains(&above)) {
             return None;
         }
-        // A whole number of ln 2 as the exponentials were reduced by: n times what it is off is the factor that they have.
-        let n = (max * std::f32::consts::LOG2_E).round_ties_even();
-        let rest = n.mul_add(LN2[0], -max);
-        let sum = sum * f32::from_bits((((self.k - n) as i32 + 127) << 23) as u32);
-        Some(exp_near(rest).mul_add(sum, sum))
+        // With ln 2 as the exponentials were reduced by: what is left out of it is the factor that they have.
+        let whole = (max * std::f32::consts::LOG2_E).round_ties_even();
+        let rest = whole.mul_add(LN2[0], -max);
+        let sum = sum * f32::from_bits((((self.k - whole) as i32 + 127) << 23) as u32);
+        // 1 is one of the terms.
+        let sum = exp_near(rest).mul_add(sum, sum).max(1.0);
+        (max != self.first || sum < 0.75 * n as f32).then_some(sum)
     }
 }

@@ -155,9 +155,9 @@ impl Check for InWindows {
             let term = |x: f32| window.exp::<S>(Vector::splat(x)).lane(0);
             for step in 0..4_000 {
                 // The largest, and another one that is summed with it.
-                let max = first + (step % 400) as f32 * 0.299;
+                let max = first + (step % 400) as f32 * 0.3;
                 let x = max - step as f32 * 0.005;
-                let Some(sum) = window.sum(max, term(x) + term(max)) else {
+                let Some(sum) = window.sum(max, term(x) + term(max), 9) else {
                     panic!("{max} is in the window from {first}")
                 };
                 let wanted = f64::from(x - max).exp() + 1.0;
@@ -174,15 +174,22 @@ impl Check for InWindows {
             // Where the sum has no place for what matters, there is none.
             let far = [first + 121.0, first - 2.0, 1e9, -1e9, f32::INFINITY, f32::NEG_INFINITY];
             for max in far {
-                assert!(window.sum(max, term(max)).is_none(), "{max} is out of the window from {first}");
+                assert!(window.sum(max, term(max), 9).is_none(), "{max} is out of the window from {first}");
             }
-            assert!(window.sum(first, f32::NAN).is_none() && window.sum(first, f32::INFINITY).is_none());
+            assert!(
+                window.sum(first, f32::NAN, 9).is_none() && window.sum(first, f32::INFINITY, 9).is_none()
+            );
         }
+        // All the same, or not.
+        let (window, [one, less]) = (Window::from(0.5), [0.5, -0.5].map(Vector::splat));
+        let [one, less] = [one, less].map(|x| window.exp::<S>(x).lane(0));
+        assert!(window.sum(0.5, one, 1).is_none() && window.sum(0.5, one + one, 2).is_none());
+        assert!(window.sum(0.5, one + less, 2).is_some() && window.sum(0.6, one + one, 2).is_some());
         // From -20 on instead.
         for first in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e9, -70_000.0] {
             let window = Window::from(first);
             for max in [-20.0, 99.0] {
-                let sum = window.sum(max, window.exp::<S>(Vector::splat(max)).lane(0));
+                let sum = window.sum(max, window.exp::<S>(Vector::splat(max)).lane(0), 9);
                 assert!(sum.is_some_and(|sum| (sum - 1.0).abs() < 3e-7), "from {first}: {sum:?}");
             }
         }
