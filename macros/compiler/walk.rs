@@ -1,6 +1,6 @@
 //! Walking the IR: the operands of a value, the statements of a block with what encloses them.
 
-use crate::ir::{AxisId, AxisKind, BinaryOp, Fold, Index, Kernel, Op, Stmt, ValueId, VarId};
+use crate::ir::{AxisId, AxisKind, BinaryOp, Fold, Index, Kernel, Op, Stmt, Type, ValueId, VarId};
 
 /// References to the operands of an [`Op`], shared or exclusive as `$iter` and `$value` are.
 macro_rules! operands {
@@ -128,13 +128,23 @@ impl Kernel {
             return true;
         }
         let (lhs, rhs) = (&self.values[lhs], &self.values[rhs]);
-        let all = |lhs: &[ValueId], rhs: &[ValueId]| {
-            lhs.len() == rhs.len() && lhs.iter().zip(rhs).all(|(l, r)| self.same_value(*l, *r))
-        };
-        if lhs.ty != rhs.ty || !all(&lhs.op.operands(), &rhs.op.operands()) {
+        self.same_step((&lhs.op, &lhs.ty), (&rhs.op, &rhs.ty), |l, r| self.same_value(l, r))
+    }
+
+    /// Whether two operations are the same on operands of which `same` says it.
+    #[must_use]
+    pub fn same_step(
+        &self,
+        (lhs, lhs_type): (&Op, &Type),
+        (rhs, rhs_type): (&Op, &Type),
+        mut same: impl FnMut(ValueId, ValueId) -> bool,
+    ) -> bool {
+        let (of_lhs, of_rhs) = (lhs.operands(), rhs.operands());
+        let all = of_lhs.len() == of_rhs.len() && of_lhs.into_iter().zip(of_rhs).all(|(l, r)| same(l, r));
+        if lhs_type != rhs_type || !all {
             return false;
         }
-        match (&lhs.op, &rhs.op) {
+        match (lhs, rhs) {
             (Op::Literal(l), Op::Literal(r)) => l == r,
             (Op::Dim(l), Op::Dim(r)) => l == r,
             (Op::Param(l), Op::Param(r)) => l == r,

@@ -12,14 +12,13 @@ fn shares<M, N>(x: &Tensor<f32, (M, N)>, of_exp: &mut Tensor<f32, M>, of_exp_sub
     }
 }
 
-/// A sum that one pass finds with the maximum.
+/// A sum that one pass finds with the maximum, which is written twice.
 #[kernel]
 fn one_sum<M, N>(x: &Tensor<f32, (M, N)>, peaks: &mut Tensor<f32, M>, sums: &mut Tensor<f32, M>) {
     for m in tile(M) {
         let row = x[(m, ..)];
-        let peak = row.max(N);
-        peaks[m] = peak;
-        sums[m] = exp(row - peak).sum(N);
+        sums[m] = exp(row - row.max(N)).sum(N);
+        peaks[m] = row.max(N);
     }
 }
 

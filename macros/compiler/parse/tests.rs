@@ -359,3 +359,66 @@ fn a_missing_token_never_panics_the_compiler() {
         assert!(internal.is_none(), "{internal:?}");
     }
 }
+
+/// How many reductions a kernel computes whose body, per row, is this.
+fn reductions(row: &str) -> usize {
+    let kernel = kernel(&format!(
+        "fn k<M, N>(x: &Tensor<f32, (M, N)>, y: &Tensor<f16, (M, N)>, z: &mut Tensor<f32, (M, N)>,
+                    out: &mut Tensor<f32, M>) {{
+            for m in tile(M) {{
+                let (x, y) = (x[(m, ..)], y[(m, ..)]);
+                {row}
+            }}
+        }}"
+    ));
+    let mut count = 0;
+    crate::walk::each_statement(&kernel.body, &mut |stmt, _| {
+        let crate::ir::Stmt::Let(value) = stmt else { return };
+        count += usize::from(matches!(kernel.values[*value].op, crate::ir::Op::Reduce(..)));
+    });
+    count
+}
+
+#[test]
+fn a_reduction_that_is_written_twice_is_computed_once() {
+    let once = [
+        "out[m] = x.max(N) + x.max(N);",
+        "out[m] = (x * 2.0).sum(N) - (x * 2.0).sum(N);",
+        "out[m] = y.cast::<f32>().max(N) * y.cast::<f32>().max(N);",
+        "let peak = x.max(N); if N > 3 { out[m] = x.max(N); } else { out[m] = peak; }",
+        "out[m] = 0.0; out[m] = x.max(N); out[m] = x.max(N) + 1.0;",
+    ];
+    for row in once {
+        assert_eq!(reductions(row), 1, "{row}");
+    }
+    assert_eq!(reductions("out[m] = ln(exp(x - x.max(N)).sum(N)) + x.max(N);"), 2);
+    assert_eq!(reductions("out[m] = exp(x - x.max(N)).sum(N) + exp(x - x.max(N)).sum(N);"), 2);
+}
+
+#[test]
+fn a_reduction_is_another_one_where_anything_differs() {
+    let twice = [
+        "out[m] = x.max(N) + x.min(N);",
+        "out[m] = (x * 2.0).sum(N) - (x * 3.0).sum(N);",
+        "out[m] = (x - 1.0).max(N) + (1.0 - x).max(N);",
+        "let mut a = x; let b = a.max(N); a = a * 2.0; out[m] = b + a.max(N);",
+        "let b = z[(m, ..)].max(N); z[(m, ..)] = x; out[m] = b + z[(m, ..)].max(N);",
+    ];
+    for row in twice {
+        assert_eq!(reductions(row), 2, "{row}");
+    }
+    // Not computed where the other one is.
+    let row = "if N > 3 { out[m] = x.max(N); } else { out[m] = x.max(N) + 1.0; }";
+    assert_eq!(reductions(row), 2, "{row}");
+}
+
+/// Two chains, each of whose values uses the one before twice, are compared value by value, not path by path.
+#[test]
+fn long_chains_are_compared_quickly() {
+    let chain = |name: &str| {
+        let steps: String =
+            (1..60).map(|at| format!("let {name}{at} = {name}{} * {name}{};", at - 1, at - 1)).collect();
+        format!("let {name}0 = x + 1.0; {steps} let {name} = {name}59.sum(N);")
+    };
+    assert_eq!(reductions(&format!("{} {} out[m] = a + b;", chain("a"), chain("b"))), 1);
+}
