@@ -212,7 +212,7 @@ impl Emitter<'_> {
         let unrolls = info.has_reduction.get() && !info.is_heavy && !info.has_one_slot;
         let n_slots = if unrolls || takes_four { UNROLL } else { 1 };
         let unroll = if unrolls { UNROLL } else { 1 };
-        let slots = |r: &Reduction| if self.has_one_slot(r.value, &info) { 1 } else { n_slots };
+        let slots = |r: &Reduction| if self.is_beside_window(r.value, &info) { 1 } else { n_slots };
         let starts = reductions.iter().map(|r| self.start(r, at, slots(r)));
         let finishes = reductions.iter().map(|r| self.finish(r, at, slots(r)));
         let beside = &info.beside.tokens;

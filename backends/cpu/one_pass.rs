@@ -2,13 +2,13 @@
 //!
 //! `exp(x - max(x))` takes two passes. Summed, and not used otherwise, the exponentials may be off by a factor that is
 //! known in the end: one pass does, of `x` in a window from the row's first on (`runtime/simd/math/window.rs`). Rows
-//! that do not fit it take two, with the maximum of the first.
+//! that do not fit it, or that may be of equal numbers, take two, with the maximum of the first.
 //!
 //! ```text
 //! for each m                          for each m
 //!   lanes N: v1 = max of x              window = from x[m, 0] on
 //!   lanes N: v4 = sum of exp(x - v1)    lanes N: v1 = max of x, v4 = sum of exp(x) in the window
-//!                                       if they do not fit it: the loop of v4; of v1 if there is NaN
+//!                                       if that does not do: the loop of v4; of v1 if there is NaN
 //! ```
 
 use super::rows::Rows;
@@ -77,7 +77,7 @@ impl Emitter<'_> {
         })
     }
 
-    /// Whether what one loop sums, and nothing else uses, are exponentials of what is less the other one's maximum.
+    /// Whether one loop sums exponentials below the maximum that the other one finds, and nothing else uses those.
     fn is_sum_below(&self, peak: &Reduces<'_>, total: &Reduces<'_>) -> bool {
         let is_same = |one, other| unspread(self.kernel, one) == unspread(self.kernel, other);
         let terms = exponent(self.kernel, total.of).filter(|_| is_term(self.kernel, total.of));
@@ -177,7 +177,7 @@ impl Emitter<'_> {
             let [rows, lanes] = [*axis, pass.axis].map(|axis| &self.kernel.axes[axis].key);
             let [max, sum] = pass.values().map(|value| value.at());
             words += &format!(
-                "each {rows}: one pass of lanes {lanes} finds v{max} and v{sum}; another one v{sum}, if exponentials are out of range\n"
+                "each {rows}: one pass of lanes {lanes} finds v{max} and v{sum}; another one v{sum}, if they are out of range or may all be equal\n"
             );
         });
         words

@@ -54,7 +54,7 @@ pub struct PipelinedRows {
     pub axis: AxisId,
     /// The axes of its lane loops.
     pub lanes: BTreeSet<AxisId>,
-    /// None if one pass reads them instead (`one_pass.rs`): then what is said of pipelines is of that.
+    /// None if one pass reads them instead (`one_pass.rs`), which is ahead in them as well.
     pub overlap: Option<Overlap>,
 }
 

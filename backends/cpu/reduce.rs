@@ -56,9 +56,9 @@ impl<'s> Emitter<'s> {
         self.elem(value).is_float(&self.kernel.elements).then_some(least)
     }
 
-    /// Whether a reduction has one accumulator: a maximum beside exponentials in a window is early enough in one, and
-    /// leaves its registers to those.
-    pub fn has_one_slot(&self, value: ValueId, lanes: &LaneLoop) -> bool {
+    /// Whether a reduction is a maximum beside exponentials in a window: one accumulator is early enough, and leaves its
+    /// registers to those.
+    pub fn is_beside_window(&self, value: ValueId, lanes: &LaneLoop) -> bool {
         let is_peak =
             matches!(self.method(value), Method::Combine { op, .. } if self.peak(value, op).is_some());
         is_peak && lanes.in_window.is_some()
@@ -179,7 +179,7 @@ impl<'s> Emitter<'s> {
                 let live = quote!(#private::cpu::live(#operand, #n, #identity));
                 match self.peak(value, op) {
                     // NaN makes the sum NaN that is beside it.
-                    Some(least) if self.has_one_slot(value, lanes) => {
+                    Some(least) if self.is_beside_window(value, lanes) => {
                         quote!(#name[0] = #name[0].with_numbers(#live, #least);)
                     }
                     Some(least) => quote!(#name[#slot] = #name[#slot].with(#live, #least);),

@@ -1,6 +1,6 @@
 //! Walking the IR: the operands of a value, the statements of a block with what encloses them.
 
-use crate::ir::{AxisId, AxisKind, BinaryOp, Fold, Index, Kernel, Op, Stmt, Type, ValueId, VarId};
+use crate::ir::{AxisId, AxisKind, BinaryOp, Fold, Index, Kernel, Literal, Op, Stmt, ValueId, VarId};
 
 /// References to the operands of an [`Op`], shared or exclusive as `$iter` and `$value` are.
 macro_rules! operands {
@@ -127,24 +127,29 @@ impl Kernel {
         if lhs == rhs {
             return true;
         }
-        let (lhs, rhs) = (&self.values[lhs], &self.values[rhs]);
-        self.same_step((&lhs.op, &lhs.ty), (&rhs.op, &rhs.ty), |l, r| self.same_value(l, r))
+        self.same_step(lhs, rhs, |l, r| self.same_value(l, r))
     }
 
-    /// Whether two operations are the same on operands of which `same` says it.
+    /// Whether two values are the same operation on operands of which `same` says it.
     #[must_use]
     pub fn same_step(
         &self,
-        (lhs, lhs_type): (&Op, &Type),
-        (rhs, rhs_type): (&Op, &Type),
+        lhs: ValueId,
+        rhs: ValueId,
         mut same: impl FnMut(ValueId, ValueId) -> bool,
     ) -> bool {
-        let (of_lhs, of_rhs) = (lhs.operands(), rhs.operands());
-        let all = of_lhs.len() == of_rhs.len() && of_lhs.into_iter().zip(of_rhs).all(|(l, r)| same(l, r));
-        if lhs_type != rhs_type || !all {
-            return false;
+        let (lhs, rhs) = (&self.values[lhs], &self.values[rhs]);
+        lhs.ty == rhs.ty && self.same_op(&lhs.op, &rhs.op) && {
+            let (lhs, rhs) = (lhs.op.operands(), rhs.op.operands());
+            lhs.len() == rhs.len() && lhs.into_iter().zip(rhs).all(|(l, r)| same(l, r))
         }
+    }
+
+    /// Whether two operations are the same but for their operands.
+    fn same_op(&self, lhs: &Op, rhs: &Op) -> bool {
         match (lhs, rhs) {
+            // -0.0 is another number than 0.0.
+            (Op::Literal(Literal::Float(l)), Op::Literal(Literal::Float(r))) => l.to_bits() == r.to_bits(),
             (Op::Literal(l), Op::Literal(r)) => l == r,
             (Op::Dim(l), Op::Dim(r)) => l == r,
             (Op::Param(l), Op::Param(r)) => l == r,

@@ -36,13 +36,10 @@ sums_float(const __grid_constant__ Arguments args) {
                   [](f32 a, f32 b) { return add(a, b); });
     // rows[m] = row.sum(N);
     store<TW_VECTOR_0>(true, v1, args.arg_rows.data, along(args.arg_rows.stride[0], m));
-    Tile<f32, Axes_m> v10;
-    reduce<false>(v10, row, N, cast<f32>(0.0f), shared + TW_AT_0,
-                  [](f32 a, f32 b) { return add(a, b); });
     const f32 v12 = cast<f32>(args.dim_N);
     Tile<TYPE_T, Axes_m> v3;
     each(Axes_m, i) {
-        const f32 v2 = (v10[i] / v12);
+        const f32 v2 = (v1[i] / v12);
         v3[i] = cast<TYPE_T>(v2);
     }
     // mean[m] = row.mean(N).cast();

@@ -190,62 +190,9 @@ impl<'a> Lowering<'a> {
                 "move this into the outermost `for`",
             );
         }
-        if let Some(known) = self.known(&op, &ty) {
-            return known;
-        }
         let id = self.kernel.values.push(Value { op, ty, span });
         self.emit(Stmt::Let(id));
         id
-    }
-
-    /// What the same reduction gave before, here or around: `x.max(N)`, written twice.
-    fn known(&self, op: &Op, ty: &Type) -> Option<ValueId> {
-        let Op::Reduce(..) = op else { return None };
-        let values = &self.kernel.values;
-        let mut before = self.blocks.iter().flatten().filter_map(|stmt| {
-            let Stmt::Let(value) = stmt else { return None };
-            Some(*value)
-        });
-        before.find(|value| {
-            let (known, mut same) = ((&values[*value].op, &values[*value].ty), HashSet::new());
-            self.kernel.same_step((op, ty), known, |l, r| self.computes_same(l, r, &mut same))
-        })
-    }
-
-    /// Whether two values are the same: one, or the same computed of such. A load and a read of a variable are only
-    /// themselves, as something may be written in between. `same`: pairs that are known to be, of which a long chain may
-    /// use each many times.
-    fn computes_same(&self, lhs: ValueId, rhs: ValueId, same: &mut HashSet<(ValueId, ValueId)>) -> bool {
-        if lhs == rhs || same.contains(&(lhs, rhs)) {
-            return true;
-        }
-        let [of_lhs, of_rhs] = [lhs, rhs].map(|value| &self.kernel.values[value]);
-        let is_pure = match of_lhs.op {
-            Op::Unary(..)
-            | Op::Binary(..)
-            | Op::Compare(..)
-            | Op::Select(..)
-            | Op::Cast(_)
-            | Op::Broadcast(_)
-            | Op::AxisIndex(_)
-            | Op::Reduce(..)
-            | Op::Literal(_)
-            | Op::Dim(_)
-            | Op::Param(_)
-            | Op::Const(_)
-            | Op::Each(_)
-            | Op::AxisBegin(_)
-            | Op::AxisEnd(_)
-            | Op::AxisLen(_) => true,
-            Op::Read(_) | Op::Call(..) | Op::Fold(_) | Op::Dot(..) | Op::Load { .. } => false,
-        };
-        let (lhs_step, rhs_step) = ((&of_lhs.op, &of_lhs.ty), (&of_rhs.op, &of_rhs.ty));
-        let is_same =
-            is_pure && self.kernel.same_step(lhs_step, rhs_step, |l, r| self.computes_same(l, r, same));
-        if is_same {
-            same.insert((lhs, rhs));
-        }
-        is_same
     }
 
     fn ty(&self, value: ValueId) -> &Type {

@@ -8,7 +8,7 @@
 //! Known is what the same block has assigned before, with no loop or branch in between that assigns it too, and no
 //! store.
 
-use crate::ir::{BinaryOp, Block, Elem, Kernel, Op, Stmt, ValueId, VarId};
+use crate::ir::{AxisId, AxisKind, BinaryOp, Block, Elem, Kernel, Op, Stmt, ValueId, VarId};
 use std::collections::{HashMap, HashSet};
 
 /// Rewrites the kernel in place.
@@ -35,6 +35,11 @@ pub(super) fn forward(kernel: &mut Kernel) {
         .into_iter()
         .filter(|(read, _)| matches!(kernel.values[*read].op, Op::Read(var) if gone.contains(&var)))
         .collect();
+    replace(kernel, &contents, &gone);
+}
+
+/// Uses other values instead of some, which are no longer computed, and forgets assignments of variables that are gone.
+pub(super) fn replace(kernel: &mut Kernel, contents: &HashMap<ValueId, ValueId>, gone: &HashSet<VarId>) {
     let resolve = |value: ValueId| {
         let mut value = value;
         while let Some(content) = contents.get(&value) {
@@ -46,8 +51,16 @@ pub(super) fn forward(kernel: &mut Kernel) {
     for value in all {
         kernel.values[value].op.operands_mut().into_iter().for_each(|operand| *operand = resolve(*operand));
     }
+    let axes: Vec<AxisId> = kernel.axes.iter().map(|(axis, _)| axis).collect();
+    for axis in axes {
+        if let AxisKind::Tile { begin, end, .. } | AxisKind::Each { begin, end, .. } =
+            &mut kernel.axes[axis].kind
+        {
+            begin.iter_mut().chain(end).for_each(|bound| *bound = resolve(*bound));
+        }
+    }
     let body = std::mem::take(&mut kernel.body);
-    kernel.body = rewrite(body, &gone, &|value| contents.contains_key(&value), &resolve);
+    kernel.body = rewrite(body, gone, &|value| contents.contains_key(&value), &resolve);
 }
 
 struct Walk<'k> {

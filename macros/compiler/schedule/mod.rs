@@ -27,6 +27,7 @@ mod order;
 mod peaks;
 mod place;
 mod print;
+mod repeats;
 mod runs;
 mod spread;
 mod sums;
@@ -261,6 +262,7 @@ pub struct Refusal {
 pub fn schedule(kernel: &Kernel) -> Result<Schedule, Refusal> {
     let mut kernel = kernel.clone();
     lower::lower(&mut kernel);
+    repeats::repeats(&mut kernel);
     branches::branches(&mut kernel);
     forward::forward(&mut kernel);
     let order = order::order(&kernel);
@@ -308,6 +310,7 @@ pub fn each_node<'n>(nodes: &'n [Node], visit: &mut impl FnMut(&'n Node)) {
 pub fn gpu_form(kernel: &Kernel) -> Result<(Kernel, Vec<AxisId>, Vec<Stmt>), Refusal> {
     let mut kernel = kernel.clone();
     lower::lower(&mut kernel);
+    repeats::repeats(&mut kernel);
     let (grid, body) = split_grid(&kernel)?;
     Ok((kernel, grid, body))
 }

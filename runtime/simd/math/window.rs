@@ -50,7 +50,7 @@ impl Window {
     }
 
     /// `Σ exp(x - max)` of `n` numbers, given the maximum and the sum of [`Window::exp`]. `None` if that is not within the
-    /// window, or if all may be the same: exp(0) = 1 can be added up without rounding, but others round in the same way.
+    /// window, or if all may be equal: exp(0) = 1 adds up without rounding, another number is rounded alike each time.
     #[inline(always)]
     #[must_use]
     pub fn sum(self, max: f32, sum: f32, n: usize) -> Option<f32> {

@@ -1,0 +1,178 @@
+//! A reduction that is written twice is computed once.
+//!
+//! ```text
+//! v1 = max of x                      v1 = max of x
+//! v2 = ln(sum of exp(x - v1))        v2 = ln(sum of exp(x - v1))
+//! v3 = max of x                      out = v2 + v1
+//! out = v2 + v3
+//! ```
+//!
+//! What is done for each element is left as it is written: to do it again is cheap, to keep it may not be.
+
+use super::forward::replace;
+use super::is_writable;
+use crate::ir::{Kernel, Op, Stmt, ValueId};
+use std::collections::{HashMap, HashSet};
+
+/// Rewrites the kernel in place.
+pub(super) fn repeats(kernel: &mut Kernel) {
+    let mut first = HashMap::new();
+    find(kernel, &kernel.body, &mut Vec::new(), &mut first);
+    replace(kernel, &first, &HashSet::new());
+}
+
+/// Finds the reductions of a block that repeat one of it or around it; `known`: those so far.
+fn find(kernel: &Kernel, block: &[Stmt], known: &mut Vec<ValueId>, first: &mut HashMap<ValueId, ValueId>) {
+    let n_around = known.len();
+    for stmt in block {
+        match stmt {
+            Stmt::Let(value) if matches!(kernel.values[*value].op, Op::Reduce(..)) => {
+                let mut same = HashSet::new();
+                match known.iter().find(|known| computes_same(kernel, **known, *value, &mut same)) {
+                    Some(known) => {
+                        first.insert(*value, *known);
+                    }
+                    None => known.push(*value),
+                }
+            }
+            Stmt::For { body, .. } => find(kernel, body, known, first),
+            // What a branch may not need would have to be kept for it.
+            Stmt::If { then, otherwise, .. } => {
+                find(kernel, then, &mut Vec::new(), first);
+                find(kernel, otherwise, &mut Vec::new(), first);
+            }
+            Stmt::Let(_)
+            | Stmt::Assign(..)
+            | Stmt::Store { .. }
+            | Stmt::Break
+            | Stmt::Continue
+            | Stmt::Assert { .. } => {}
+        }
+    }
+    known.truncate(n_around);
+}
+
+/// Whether two values are the same: one, or the same computed of such. A variable, or a tensor that is written, may be
+/// read in between, so these are only themselves. `same`: pairs that are known to be, as a chain may use each many times.
+fn computes_same(
+    kernel: &Kernel,
+    lhs: ValueId,
+    rhs: ValueId,
+    same: &mut HashSet<(ValueId, ValueId)>,
+) -> bool {
+    if lhs == rhs || same.contains(&(lhs, rhs)) {
+        return true;
+    }
+    let is_comparable = match &kernel.values[lhs].op {
+        Op::Read(_) | Op::Call(..) | Op::Fold(_) => false,
+        Op::Load { tensor, .. } => !is_writable(kernel, *tensor),
+        Op::Literal(_)
+        | Op::Dim(_)
+        | Op::Param(_)
+        | Op::Const(_)
+        | Op::Each(_)
+        | Op::AxisIndex(_)
+        | Op::AxisBegin(_)
+        | Op::AxisEnd(_)
+        | Op::AxisLen(_)
+        | Op::Broadcast(_)
+        | Op::Unary(..)
+        | Op::Binary(..)
+        | Op::Compare(..)
+        | Op::Select(..)
+        | Op::Cast(_)
+        | Op::Reduce(..)
+        | Op::Dot(..) => true,
+    };
+    let is_same = is_comparable && kernel.same_step(lhs, rhs, |l, r| computes_same(kernel, l, r, same));
+    if is_same {
+        same.insert((lhs, rhs));
+    }
+    is_same
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::lower::lower;
+    use super::repeats;
+    use crate::ir::{Op, Stmt};
+    use crate::parse::tests::kernel;
+    use crate::walk::each_statement;
+
+    /// How many reductions are left of a kernel whose body, per row, is this.
+    fn reductions(row: &str) -> usize {
+        let mut kernel = kernel(&format!(
+            "fn k<M, N>(x: &Tensor<f32, (M, N)>, y: &Tensor<f16, (M, N)>, z: &mut Tensor<f32, (M, N)>,
+                        out: &mut Tensor<f32, M>) {{
+                for m in tile(M) {{
+                    let (x, y) = (x[(m, ..)], y[(m, ..)]);
+                    {row}
+                }}
+            }}"
+        ));
+        lower(&mut kernel);
+        repeats(&mut kernel);
+        let (mut count, mut computed) = (0, Vec::new());
+        each_statement(&kernel.body, &mut |stmt, _| {
+            let Stmt::Let(value) = stmt else { return };
+            computed.push(*value);
+            count += usize::from(matches!(kernel.values[*value].op, Op::Reduce(..)));
+        });
+        // Nothing uses a reduction that is gone.
+        for value in &computed {
+            for operand in kernel.values[*value].op.operands() {
+                let is_gone =
+                    matches!(kernel.values[operand].op, Op::Reduce(..)) && !computed.contains(&operand);
+                assert!(!is_gone, "{row}");
+            }
+        }
+        count
+    }
+
+    #[test]
+    fn a_reduction_that_is_written_twice_is_computed_once() {
+        let once = [
+            "out[m] = x.max(N) + x.max(N);",
+            "out[m] = (x * 2.0).sum(N) - (x * 2.0).sum(N);",
+            "out[m] = y.cast::<f32>().max(N) * y.cast::<f32>().max(N);",
+            "out[m] = x.mean(N) + x.sum(N);",
+            "out[m] = 0.0; out[m] = x.max(N); out[m] = x.max(N) + 1.0;",
+            "let a = x.max(N); let mut b = a; for n in tile(N) { b = b + x.max(N); } out[m] = b;",
+        ];
+        for row in once {
+            assert_eq!(reductions(row), 1, "{row}");
+        }
+        assert_eq!(reductions("out[m] = ln(exp(x - x.max(N)).sum(N)) + x.max(N);"), 2);
+        assert_eq!(reductions("out[m] = exp(x - x.max(N)).sum(N) + exp(x - x.max(N)).sum(N);"), 2);
+    }
+
+    #[test]
+    fn a_reduction_is_another_one_where_anything_differs() {
+        let twice = [
+            "out[m] = x.max(N) + x.min(N);",
+            "out[m] = (x * 2.0).sum(N) - (x * 3.0).sum(N);",
+            "out[m] = (x - 1.0).max(N) + (1.0 - x).max(N);",
+            "out[m] = (1.0 / (x * 0.0)).max(N) + (1.0 / (x * -0.0)).max(N);",
+            "let mut a = x; let b = a.max(N); a = a * 2.0; out[m] = b + a.max(N);",
+            "let b = z[(m, ..)].max(N); z[(m, ..)] = x; out[m] = b + z[(m, ..)].max(N);",
+            // Not computed where the other one is, or only there.
+            "if N > 3 { out[m] = x.max(N); } else { out[m] = x.max(N) + 1.0; }",
+            "let a = x.max(N); if N > 3 { out[m] = x.max(N); } else { out[m] = a; }",
+            "let mut a = 0.0; if N > 3 { a = 1.0; out[m] = x.max(N); } out[m] = x.max(N) + a;",
+        ];
+        for row in twice {
+            assert_eq!(reductions(row), 2, "{row}");
+        }
+    }
+
+    /// Two chains, each of whose values uses the one before twice, are compared value by value, not path by path.
+    #[test]
+    fn long_chains_are_compared_quickly() {
+        let chain = |name: &str| {
+            let step = |at: usize| format!("let {name}{at} = {name}{0} * {name}{0};", at - 1);
+            let steps: String = (1..60).map(step).collect();
+            format!("let {name}0 = x + 1.0; {steps} let {name} = {name}59.sum(N);")
+        };
+        assert_eq!(reductions(&format!("{} {} out[m] = a + b;", chain("a"), chain("b"))), 1);
+    }
+}
