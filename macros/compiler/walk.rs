@@ -119,6 +119,17 @@ fn walk<'k>(block: &'k [Stmt], around: &mut Vec<AxisId>, visit: &mut impl FnMut(
     }
 }
 
+/// Whether two indices are the same but for the values in them.
+fn same_shape(lhs: &Index, rhs: &Index) -> bool {
+    match (lhs, rhs) {
+        (Index::Axis { axis: l, offset: a }, Index::Axis { axis: r, offset: b }) => {
+            l == r && a.is_some() == b.is_some()
+        }
+        (Index::Scalar(_), Index::Scalar(_)) | (Index::Gather(_), Index::Gather(_)) => true,
+        _ => false,
+    }
+}
+
 impl Kernel {
     /// Whether two values are the same expression: same operations on the same leaves. Reads of
     /// variables are never the same, because something may have been assigned in between.
@@ -139,14 +150,14 @@ impl Kernel {
         mut same: impl FnMut(ValueId, ValueId) -> bool,
     ) -> bool {
         let (lhs, rhs) = (&self.values[lhs], &self.values[rhs]);
-        lhs.ty == rhs.ty && self.same_op(&lhs.op, &rhs.op) && {
+        lhs.ty == rhs.ty && Self::same_op(&lhs.op, &rhs.op) && {
             let (lhs, rhs) = (lhs.op.operands(), rhs.op.operands());
             lhs.len() == rhs.len() && lhs.into_iter().zip(rhs).all(|(l, r)| same(l, r))
         }
     }
 
     /// Whether two operations are the same but for their operands.
-    fn same_op(&self, lhs: &Op, rhs: &Op) -> bool {
+    fn same_op(lhs: &Op, rhs: &Op) -> bool {
         match (lhs, rhs) {
             // -0.0 is another number than 0.0.
             (Op::Literal(Literal::Float(l)), Op::Literal(Literal::Float(r))) => l.to_bits() == r.to_bits(),
@@ -167,8 +178,9 @@ impl Kernel {
             (Op::Compare(l, ..), Op::Compare(r, ..)) => l == r,
             (Op::Reduce(l, _, a), Op::Reduce(r, _, b)) => l == r && a == b,
             (Op::Dot(_, _, l), Op::Dot(_, _, r)) => l == r,
+            // What indices are computed from are operands.
             (Op::Load { tensor: l, index: a, .. }, Op::Load { tensor: r, index: b, .. }) => {
-                l == r && self.same_index(a, b)
+                l == r && a.len() == b.len() && a.iter().zip(b).all(|(l, r)| same_shape(l, r))
             }
             _ => false,
         }

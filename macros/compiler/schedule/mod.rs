@@ -14,7 +14,7 @@
 //! loop needs is computed again if that is cheap (`row` above), else kept in a buffer that has only
 //! the axes of the loops that its uses do not share.
 //!
-//! Stages: `lower` (mean → sum / count), `branches` (on const parameters), `forward` (variables whose content is
+//! Stages: `repeats` (reductions written twice), `lower` (mean → sum / count), `branches` (on const parameters), `forward` (variables whose content is
 //! known), `order` (which axis is inside which), `runs`, `cost` (what is computed again), `fuse` (loops), `place`
 //! (scopes and buffers), `sums` (products without passes before and after), `spread` (variances without one).
 
@@ -255,14 +255,21 @@ pub struct Refusal {
     pub help: String,
 }
 
+/// Computes no reduction twice, and has no means and vector products. Means are merged before they become sums, of which
+/// others may be the same.
+fn simplify(kernel: &mut Kernel) {
+    repeats::repeats(kernel);
+    lower::lower(kernel);
+    repeats::repeats(kernel);
+}
+
 /// Schedules a checked kernel.
 ///
 /// # Errors
 /// An operation that has no schedule; named, with its span.
 pub fn schedule(kernel: &Kernel) -> Result<Schedule, Refusal> {
     let mut kernel = kernel.clone();
-    lower::lower(&mut kernel);
-    repeats::repeats(&mut kernel);
+    simplify(&mut kernel);
     branches::branches(&mut kernel);
     forward::forward(&mut kernel);
     let order = order::order(&kernel);
@@ -302,15 +309,14 @@ pub fn each_node<'n>(nodes: &'n [Node], visit: &mut impl FnMut(&'n Node)) {
     }
 }
 
-/// What a machine that keeps tiles in registers runs: the kernel without means and vector products, the
+/// What a machine that keeps tiles in registers runs: the kernel without means, vector products and repeated reductions, the
 /// parallel axes of its grid, and what one program does.
 ///
 /// # Errors
 /// An operation that has no schedule; named, with its span.
 pub fn gpu_form(kernel: &Kernel) -> Result<(Kernel, Vec<AxisId>, Vec<Stmt>), Refusal> {
     let mut kernel = kernel.clone();
-    lower::lower(&mut kernel);
-    repeats::repeats(&mut kernel);
+    simplify(&mut kernel);
     let (grid, body) = split_grid(&kernel)?;
     Ok((kernel, grid, body))
 }

@@ -7,10 +7,9 @@
 //! out = v2 + v3
 //! ```
 //!
-//! What is done for each element is left as it is written: to do it again is cheap, to keep it may not be.
+//! What is done for each element is left as it is written: it takes registers or memory to keep it.
 
 use super::forward::replace;
-use super::is_writable;
 use crate::ir::{Kernel, Op, Stmt, ValueId};
 use std::collections::{HashMap, HashSet};
 
@@ -18,10 +17,16 @@ use std::collections::{HashMap, HashSet};
 pub(super) fn repeats(kernel: &mut Kernel) {
     let mut first = HashMap::new();
     find(kernel, &kernel.body, &mut Vec::new(), &mut first);
+    for (value, first) in &first {
+        // Two remarks on one value: neither is right for both.
+        if kernel.remarks.values.remove(value).is_some() {
+            kernel.remarks.values.remove(first);
+        }
+    }
     replace(kernel, &first, &HashSet::new());
 }
 
-/// Finds the reductions of a block that repeat one of it or around it; `known`: those so far.
+/// Finds the reductions of a block that repeat one of it, or one around it up to the next branch; `known`: those so far.
 fn find(kernel: &Kernel, block: &[Stmt], known: &mut Vec<ValueId>, first: &mut HashMap<ValueId, ValueId>) {
     let n_around = known.len();
     for stmt in block {
@@ -52,8 +57,9 @@ fn find(kernel: &Kernel, block: &[Stmt], known: &mut Vec<ValueId>, first: &mut H
     known.truncate(n_around);
 }
 
-/// Whether two values are the same: one, or the same computed of such. A variable, or a tensor that is written, may be
-/// read in between, so these are only themselves. `same`: pairs that are known to be, as a chain may use each many times.
+/// Whether two values are the same: one, or the same computed of such. A variable or a tensor may be written in between,
+/// so what is read of them is only itself; so are products, functions and folds. `same`: pairs that are known to be, as a
+/// chain may use each many times.
 fn computes_same(
     kernel: &Kernel,
     lhs: ValueId,
@@ -64,8 +70,7 @@ fn computes_same(
         return true;
     }
     let is_comparable = match &kernel.values[lhs].op {
-        Op::Read(_) | Op::Call(..) | Op::Fold(_) => false,
-        Op::Load { tensor, .. } => !is_writable(kernel, *tensor),
+        Op::Read(_) | Op::Load { .. } | Op::Call(..) | Op::Fold(_) | Op::Dot(..) => false,
         Op::Literal(_)
         | Op::Dim(_)
         | Op::Param(_)
@@ -81,8 +86,7 @@ fn computes_same(
         | Op::Compare(..)
         | Op::Select(..)
         | Op::Cast(_)
-        | Op::Reduce(..)
-        | Op::Dot(..) => true,
+        | Op::Reduce(..) => true,
     };
     let is_same = is_comparable && kernel.same_step(lhs, rhs, |l, r| computes_same(kernel, l, r, same));
     if is_same {
@@ -93,9 +97,8 @@ fn computes_same(
 
 #[cfg(test)]
 mod tests {
-    use super::super::lower::lower;
-    use super::repeats;
-    use crate::ir::{Op, Stmt};
+    use super::super::{bounds, simplify};
+    use crate::ir::{Index, Op, Stmt, ValueId};
     use crate::parse::tests::kernel;
     use crate::walk::each_statement;
 
@@ -103,30 +106,33 @@ mod tests {
     fn reductions(row: &str) -> usize {
         let mut kernel = kernel(&format!(
             "fn k<M, N>(x: &Tensor<f32, (M, N)>, y: &Tensor<f16, (M, N)>, z: &mut Tensor<f32, (M, N)>,
-                        out: &mut Tensor<f32, M>) {{
+                        t: &Tensor<f32, (M, N)>, out: &mut Tensor<f32, M>) {{
                 for m in tile(M) {{
                     let (x, y) = (x[(m, ..)], y[(m, ..)]);
                     {row}
                 }}
             }}"
         ));
-        lower(&mut kernel);
-        repeats(&mut kernel);
-        let (mut count, mut computed) = (0, Vec::new());
-        each_statement(&kernel.body, &mut |stmt, _| {
-            let Stmt::Let(value) = stmt else { return };
-            computed.push(*value);
-            count += usize::from(matches!(kernel.values[*value].op, Op::Reduce(..)));
-        });
-        // Nothing uses a reduction that is gone.
-        for value in &computed {
-            for operand in kernel.values[*value].op.operands() {
-                let is_gone =
-                    matches!(kernel.values[operand].op, Op::Reduce(..)) && !computed.contains(&operand);
-                assert!(!is_gone, "{row}");
+        simplify(&mut kernel);
+        let is_reduction = |value: &&ValueId| matches!(kernel.values[**value].op, Op::Reduce(..));
+        let (mut computed, mut used): (Vec<ValueId>, Vec<ValueId>) = Default::default();
+        each_statement(&kernel.body, &mut |stmt, _| match stmt {
+            Stmt::Let(value) => {
+                computed.push(*value);
+                used.extend(kernel.values[*value].op.operands());
             }
+            Stmt::Assign(_, value) => used.push(*value),
+            Stmt::Store { index, value, .. } => {
+                used.extend(index.iter().filter_map(Index::value).chain([*value]));
+            }
+            Stmt::If { condition, .. } => used.push(*condition),
+            Stmt::For { axes, .. } => used.extend(axes.iter().flat_map(|axis| bounds(&kernel, *axis))),
+            Stmt::Break | Stmt::Continue | Stmt::Assert { .. } => {}
+        });
+        for value in used.iter().filter(is_reduction) {
+            assert!(computed.contains(value), "{row}: a reduction that is gone is used");
         }
-        count
+        computed.iter().filter(is_reduction).count()
     }
 
     #[test]
@@ -136,6 +142,9 @@ mod tests {
             "out[m] = (x * 2.0).sum(N) - (x * 2.0).sum(N);",
             "out[m] = y.cast::<f32>().max(N) * y.cast::<f32>().max(N);",
             "out[m] = x.mean(N) + x.sum(N);",
+            "out[m] = x.mean(N) - x.mean(N);",
+            "let a = x.max(N); let mut b = a; b = x.max(N); out[m] = b;",
+            "if N > 3 { out[m] = x.max(N) + x.max(N); } else { out[m] = 0.0; }",
             "out[m] = 0.0; out[m] = x.max(N); out[m] = x.max(N) + 1.0;",
             "let a = x.max(N); let mut b = a; for n in tile(N) { b = b + x.max(N); } out[m] = b;",
         ];
@@ -155,6 +164,7 @@ mod tests {
             "out[m] = (1.0 / (x * 0.0)).max(N) + (1.0 / (x * -0.0)).max(N);",
             "let mut a = x; let b = a.max(N); a = a * 2.0; out[m] = b + a.max(N);",
             "let b = z[(m, ..)].max(N); z[(m, ..)] = x; out[m] = b + z[(m, ..)].max(N);",
+            "out[m] = t[(m, ..)].max(N) + t[(m, ..)].max(N);",
             // Not computed where the other one is, or only there.
             "if N > 3 { out[m] = x.max(N); } else { out[m] = x.max(N) + 1.0; }",
             "let a = x.max(N); if N > 3 { out[m] = x.max(N); } else { out[m] = a; }",
