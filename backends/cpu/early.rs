@@ -1,7 +1,7 @@
 //! Reads a row ahead: the first lane loop of a row runs along with a loop of the row before (`pipeline.rs`).
 
 use super::pipeline::Beside;
-use super::rows::Rows;
+use super::rows::{Rows, tensors};
 use super::steps::defined;
 use super::values::{At, LaneLoop};
 use super::{Emitter, names};
@@ -19,14 +19,7 @@ pub struct Early<'n> {
     reductions: &'n [Reduction],
     body: &'n [Node],
     /// The tensors of which it reads a row, and which dimension the rows are.
-    reads: Vec<(ParamId, usize)>,
-}
-
-impl Early<'_> {
-    /// The tensors of which it reads a row.
-    pub fn tensors(&self) -> Vec<ParamId> {
-        self.reads.iter().map(|(tensor, _)| *tensor).collect()
-    }
+    pub reads: Vec<(ParamId, usize)>,
 }
 
 /// An early loop beside another one.
@@ -147,6 +140,6 @@ impl Emitter<'_> {
     }
 
     fn far_lanes(&self, early: &Early<'_>) -> LaneLoop {
-        LaneLoop { far_reads: early.tensors(), has_one_slot: true, ..LaneLoop::default() }
+        LaneLoop { far_reads: tensors(&early.reads), has_one_slot: true, ..LaneLoop::default() }
     }
 }

@@ -11,7 +11,7 @@
 //!                                       if that does not do: the loop of v4; of v1 if there is NaN
 //! ```
 
-use super::rows::Rows;
+use super::rows::{Rows, tensors};
 use super::steps::defined;
 use super::values::{At, LaneLoop};
 use super::{Emitter, names};
@@ -32,7 +32,7 @@ pub struct OnePass<'n> {
     /// What is summed, and the value that it is the exponential of.
     exponential: Exponential,
     /// The tensors of which they read a row, and which dimension the rows are.
-    reads: Vec<(ParamId, usize)>,
+    pub reads: Vec<(ParamId, usize)>,
 }
 
 /// An exponential in the window, of a value.
@@ -99,8 +99,8 @@ impl Emitter<'_> {
     }
 
     /// Before rows: how far ahead a pass asks for them.
-    pub fn ahead_of_pass(&self, rows: Rows<'_>) -> TokenStream {
-        self.one_pass(rows).map_or_else(TokenStream::new, |pass| self.fars(&pass.reads, pass.axis, false))
+    pub fn ahead_of_pass(&self, pass: Option<&OnePass<'_>>) -> TokenStream {
+        pass.map_or_else(TokenStream::new, |pass| self.fars(&pass.reads, pass.axis, false))
     }
 
     /// In the place of the loop of the maximum: the pass, which finds the maximum of numbers and the sum in the window.
@@ -110,8 +110,11 @@ impl Emitter<'_> {
         let compute = Node::Compute { value: exponential.value, keep: None };
         let accumulate = Node::Accumulate { value: reductions[1].value, state: None };
         let body: Vec<Node> = body.iter().cloned().chain([compute, accumulate]).collect();
-        let info =
-            LaneLoop { far_reads: pass.tensors(), in_window: Some(*exponential), ..LaneLoop::default() };
+        let info = LaneLoop {
+            far_reads: tensors(&pass.reads),
+            in_window: Some(*exponential),
+            ..LaneLoop::default()
+        };
         self.open.borrow_mut().push(rows.axis);
         let tokens = self.lane_loop(*axis, &reductions.map(Reduction::clone), &body, info);
         self.open.borrow_mut().pop();
@@ -152,10 +155,10 @@ impl Emitter<'_> {
             (names::plain("window"), names::value(pass.exponential.of), self.extent(pass.axis));
         let computes: Vec<Node> =
             pass.body.iter().filter(|node| matches!(node, Node::Compute { .. })).cloned().collect();
+        let depth = self.open.borrow().len();
         self.open.borrow_mut().extend([rows.axis, pass.axis]);
         let first = self.nodes(&computes, At::Scalar);
-        let n_open = self.open.borrow().len();
-        self.open.borrow_mut().truncate(n_open - 2);
+        self.open.borrow_mut().truncate(depth);
         let first = first?;
         Ok(quote! {
             let #window = #private::cpu::Window::from(if #extent > 0 {
@@ -177,7 +180,7 @@ impl Emitter<'_> {
             let [rows, lanes] = [*axis, pass.axis].map(|axis| &self.kernel.axes[axis].key);
             let [max, sum] = pass.values().map(|value| value.at());
             words += &format!(
-                "each {rows}: one pass of lanes {lanes} finds v{max} and v{sum}; another one v{sum}, if they are out of range or may all be equal\n"
+                "each {rows}: one pass of lanes {lanes} finds v{max} and v{sum}; another one finds v{sum} if exponentials are out of range or all may be equal\n"
             );
         });
         words
@@ -188,11 +191,6 @@ impl OnePass<'_> {
     /// The maximum and the sum.
     pub fn values(&self) -> [ValueId; 2] {
         self.reductions.map(|reduction| reduction.value)
-    }
-
-    /// The tensors of which it reads a row.
-    pub fn tensors(&self) -> Vec<ParamId> {
-        self.reads.iter().map(|(tensor, _)| *tensor).collect()
     }
 }
 

@@ -16,7 +16,7 @@
 
 use super::early::Early;
 use super::late::Late;
-use super::rows::Rows;
+use super::rows::{Rows, tensors};
 use super::steps::Steps;
 use super::values::{At, LaneLoop};
 use super::{Emitter, names};
@@ -106,7 +106,8 @@ impl Emitter<'_> {
         operation_cost(&self.kernel.values[*value].op) >= FUNCTION
     }
 
-    /// When rows of such `lengths` go through their pipeline: those with a late loop if it writes past the caches.
+    /// When rows of such `lengths` go through their pipeline, or are worth to be ahead in one pass: those with a late loop
+    /// if it writes past the caches.
     pub fn is_pipelined(&self, overlap: Option<Overlap>, lengths: &[TokenStream]) -> TokenStream {
         let (private, stream) = (&self.private, names::plain("stream"));
         match overlap {
@@ -139,7 +140,7 @@ impl Emitter<'_> {
                     let next = self.beside_early(steps.rows, early)?;
                     beside.tokens.extend(next.beside.tokens);
                     beside.contiguous.extend(next.beside.contiguous);
-                    (starts, finishes, asked) = (next.starts, next.finishes, early.tensors());
+                    (starts, finishes, asked) = (next.starts, next.finishes, tensors(&early.reads));
                 }
                 let lanes = LaneLoop { beside, asked, ..lanes };
                 let tokens = self.node_in_row(steps.rows, at, lanes)?;

@@ -1,5 +1,6 @@
 //! Loops over rows, and what the caches are asked for in them.
 
+use super::one_pass::OnePass;
 use super::values::{At, LaneLoop};
 use super::{Emitter, names};
 use proc_macro2::TokenStream;
@@ -24,7 +25,7 @@ impl Emitter<'_> {
     ) -> Result<TokenStream, Refusal> {
         let rows = Rows { axis, body };
         if let Some(steps) = self.steps(rows, reductions) {
-            let (far, in_turn) = (self.ahead_of_pass(rows), self.rows_at_once(&steps)?);
+            let (far, in_turn) = (self.ahead_of_pass(steps.pass.as_ref()), self.rows_at_once(&steps)?);
             let in_turn = quote!(#far #in_turn);
             let Some(pipeline) = &steps.pipeline else { return Ok(in_turn) };
             let lengths = steps.lanes.iter().map(|axis| {
@@ -36,8 +37,9 @@ impl Emitter<'_> {
             return Ok(quote!(if #is_pipelined { #pipelined } else { #in_turn }));
         }
         let starts: Vec<_> = reductions.iter().map(|r| self.start(r, At::Scalar, 1)).collect();
-        let (far, extent) = (self.ahead_of_pass(rows), self.extent(axis));
-        let body = self.in_row(rows, 0..body.len(), &quote!(1))?;
+        let (pass, extent) = (self.one_pass(rows), self.extent(axis));
+        let far = self.ahead_of_pass(pass.as_ref());
+        let body = self.in_row(rows, pass.as_ref(), 0..body.len(), &quote!(1))?;
         let finishes = reductions.iter().map(|r| self.finish(r, At::Scalar, 1));
         let position = names::position(axis);
         Ok(quote! {
@@ -52,22 +54,23 @@ impl Emitter<'_> {
     pub fn in_row(
         &self,
         rows: Rows<'_>,
+        pass: Option<&OnePass<'_>>,
         part: std::ops::Range<usize>,
         ahead: &TokenStream,
     ) -> Result<TokenStream, Refusal> {
-        let Some(pass) = self.one_pass(rows) else {
+        let Some(pass) = pass else {
             return part.map(|at| self.node_in_row(rows, at, self.lanes_of(rows, at, ahead))).collect();
         };
         let node = |at| {
             if at == pass.max {
-                return self.in_one_pass(rows, &pass);
+                return self.in_one_pass(rows, pass);
             }
-            let after = if at == pass.max + 1 { self.after_one_pass(rows, &pass, ahead)? } else { quote!() };
+            let after = if at == pass.max + 1 { self.after_one_pass(rows, pass, ahead)? } else { quote!() };
             if at == pass.sum {
                 return Ok(after);
             }
             // The pass asked for the next row.
-            let asked = if at > pass.max { pass.tensors() } else { Vec::new() };
+            let asked = if at > pass.max { tensors(&pass.reads) } else { Vec::new() };
             let lanes = LaneLoop { asked, ..self.lanes_of(rows, at, ahead) };
             let node = self.node_in_row(rows, at, lanes)?;
             Ok(quote!(#after #node))
@@ -98,9 +101,7 @@ impl Emitter<'_> {
     /// or after others, as the last one.
     pub fn lanes_of(&self, rows: Rows<'_>, at: usize, ahead: &TokenStream) -> LaneLoop {
         let Rows { axis, body: nodes } = rows;
-        let read = |nodes: &[Node]| -> Vec<ParamId> {
-            self.rows_read(axis, nodes).into_iter().map(|(tensor, _)| tensor).collect()
-        };
+        let read = |nodes: &[Node]| tensors(&self.rows_read(axis, nodes));
         let (before, after) = (read(&nodes[..at]), read(&nodes[at + 1..]));
         let here = read(&nodes[at..=at]);
         let (mut early, last): (Vec<_>, Vec<_>) = here.into_iter().partition(|tensor| after.contains(tensor));
@@ -211,6 +212,11 @@ impl Emitter<'_> {
         }
         repeats
     }
+}
+
+/// The tensors of which rows are read.
+pub fn tensors(reads: &[(ParamId, usize)]) -> Vec<ParamId> {
+    reads.iter().map(|(tensor, _)| *tensor).collect()
 }
 
 /// Whether an index is an axis as it is.

@@ -37,7 +37,7 @@ pub struct Steps<'n> {
     /// Buffers for one row: each of the rows has its own.
     pub own: BTreeSet<BufferId>,
     /// The two of its loops that one pass may do for.
-    pass: Option<OnePass<'n>>,
+    pub pass: Option<OnePass<'n>>,
     /// How rows that are long or written past the caches run instead.
     pub pipeline: Option<Pipeline<'n>>,
 }
@@ -53,7 +53,7 @@ impl Emitter<'_> {
         for step in &steps.steps {
             let part = at..at + step.len();
             at = part.end;
-            let tokens = self.in_row(rows, part.clone(), &quote!(#group))?;
+            let tokens = self.in_row(rows, steps.pass.as_ref(), part.clone(), &quote!(#group))?;
             loops.extend(self.each_row(steps, part, &tokens, &mut known));
         }
         let arrays = known.iter().map(|value| {

@@ -14,9 +14,10 @@
 //! loop needs is computed again if that is cheap (`row` above), else kept in a buffer that has only
 //! the axes of the loops that its uses do not share.
 //!
-//! Stages: `repeats` (reductions written twice), `lower` (mean → sum / count), `branches` (on const parameters), `forward` (variables whose content is
-//! known), `order` (which axis is inside which), `runs`, `cost` (what is computed again), `fuse` (loops), `place`
-//! (scopes and buffers), `sums` (products without passes before and after), `spread` (variances without one).
+//! Stages: `repeats` (reductions written twice), `lower` (mean → sum / count), `branches` (on const parameters),
+//! `forward` (variables whose content is known), `order` (which axis is inside which), `runs`, `cost` (what is computed
+//! again), `fuse` (loops), `place` (scopes and buffers), `sums` (products without passes before and after), `spread`
+//! (variances without one).
 
 mod branches;
 mod cost;
@@ -309,8 +310,8 @@ pub fn each_node<'n>(nodes: &'n [Node], visit: &mut impl FnMut(&'n Node)) {
     }
 }
 
-/// What a machine that keeps tiles in registers runs: the kernel without means, vector products and repeated reductions, the
-/// parallel axes of its grid, and what one program does.
+/// What a machine that keeps tiles in registers runs: the kernel without repeated reductions, means and vector
+/// products, the parallel axes of its grid, and what one program does.
 ///
 /// # Errors
 /// An operation that has no schedule; named, with its span.

@@ -47,13 +47,13 @@ pub(super) const LN2: [f32; 2] = [std::f32::consts::LN_2, -1.904_654_2e-9];
 #[inline(always)]
 pub(super) fn exp_parts<S: Simd>(x: S::F32) -> (S::F32, S::F32) {
     let (r, n) = reduced::<S>(x);
-    (polynomial(r, EXP).mul_add(r.mul(r), r), n)
+    (exp_near::<S>(r), n)
 }
 
 /// `exp(r) - 1` for `|r| <= ln(2)/2`.
 #[inline(always)]
-pub(super) fn exp_near(r: f32) -> f32 {
-    polynomial(r, EXP).mul_add(r * r, r)
+pub(super) fn exp_near<S: Simd>(r: S::F32) -> S::F32 {
+    polynomial(r, EXP).mul_add(r.mul(r), r)
 }
 
 /// `exp_parts` of `x + low`, where `low` is below the last digit of `x`.
@@ -61,7 +61,7 @@ pub(super) fn exp_near(r: f32) -> f32 {
 pub(super) fn exp_parts_low<S: Simd>(x: S::F32, low: S::F32) -> (S::F32, S::F32) {
     let (r, n) = reduced::<S>(x);
     let r = r.add(low);
-    (polynomial(r, EXP).mul_add(r.mul(r), r), n)
+    (exp_near::<S>(r), n)
 }
 
 /// `x = r + n ln 2`.

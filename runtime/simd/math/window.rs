@@ -8,7 +8,7 @@
 
 use super::all;
 use super::exp::{LN2, exp_near, exp_shifted};
-use crate::simd::Simd;
+use crate::simd::{One, Simd};
 
 /// Where `exp(x) 2^-k` is a number that can be summed.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +64,7 @@ impl Window {
         let rest = whole.mul_add(LN2[0], -max);
         let sum = sum * f32::from_bits((((self.k - whole) as i32 + 127) << 23) as u32);
         // 1 is one of the terms.
-        let sum = exp_near(rest).mul_add(sum, sum).max(1.0);
+        let sum = exp_near::<One>(rest).mul_add(sum, sum).max(1.0);
         (max != self.first || sum < 0.75 * n as f32).then_some(sum)
     }
 }
