@@ -35,11 +35,12 @@ pub struct OnePass<'n> {
     pub reads: Vec<(ParamId, usize)>,
 }
 
-/// An exponential in the window, of a value.
+/// An exponential in the window, of a value. Its loop has the sum so far with it in its place.
 #[derive(Clone, Copy)]
 pub struct Exponential {
     pub value: ValueId,
     pub of: ValueId,
+    pub sum: ValueId,
 }
 
 /// A lane loop with one reduction.
@@ -72,7 +73,7 @@ impl Emitter<'_> {
             axis: peak.axis,
             reductions: [peak.reduction, total.reduction],
             body: peak.body,
-            exponential: Exponential { value: total.of, of: peak.of },
+            exponential: Exponential { value: total.of, of: peak.of, sum: total.reduction.value },
             reads: self.rows_read(rows.axis, &rows.body[*max..=*max]),
         })
     }

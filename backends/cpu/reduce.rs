@@ -177,6 +177,10 @@ impl<'s> Emitter<'s> {
                 let (slot, n) = (names::plain("slot"), names::plain("n"));
                 let identity = self.splat(self.identity(value), self.elem(value), at);
                 let live = quote!(#private::cpu::live(#operand, #n, #identity));
+                if lanes.in_window.is_some_and(|exponential| exponential.sum == value) {
+                    // It is what was added.
+                    return quote!(#name[#slot] = #private::cpu::live(#operand, #n, #name[#slot]););
+                }
                 match self.peak(value, op) {
                     // NaN makes the sum NaN that is beside it.
                     Some(least) if self.is_beside_window(value, lanes) => {
@@ -186,6 +190,18 @@ impl<'s> Emitter<'s> {
                     None => quote!(#name[#slot] = #private::simd::Vector::#step(#name[#slot], #live);),
                 }
             }
+        }
+    }
+
+    /// The accumulators of a sum in a lane loop, of one vector or of four.
+    pub fn accumulator(&self, value: ValueId, at: At<'_>) -> TokenStream {
+        let (private, name, slot) = (&self.private, names::state(value), names::plain("slot"));
+        match at {
+            At::Lanes(_, lanes) if lanes.in_fours.get() => {
+                let (part, scalar) = (names::plain("part"), self.scalar(self.elem(value)));
+                quote!(<#scalar as #private::simd::Lane>::four::<__S>(#[inline(always)] |#part: usize| #name[#part]))
+            }
+            At::Lanes(..) | At::Scalar => quote!(#name[#slot]),
         }
     }
 

@@ -230,7 +230,8 @@ impl Emitter<'_> {
             && exponential.value == value
         {
             let (set, window, of) = (self.set(at), names::plain("window"), operand(&exponential.of));
-            return quote!(#window.exp::<#set>(#of));
+            let sum = self.accumulator(exponential.sum, at);
+            return quote!(#window.add::<#set>(#sum, #of));
         }
         match &self.kernel.values[value].op {
             Op::Read(var) => self.read_variable(*var, at),

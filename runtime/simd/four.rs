@@ -84,6 +84,7 @@ unsafe impl<S: Simd> Simd for Four<S> {
         Singles::from_parts(|i| S::scale(x.0[i], n.0[i]))
     }
     const SCALES_FAR: bool = S::SCALES_FAR;
+    const ADDS_SOME_PRODUCTS: bool = S::ADDS_SOME_PRODUCTS;
     #[inline(always)]
     fn scale_floor(x: Self::F32, n: Self::F32) -> Self::F32 {
         Singles::from_parts(|i| S::scale_floor(x.0[i], n.0[i]))
@@ -103,6 +104,10 @@ unsafe impl<S: Simd> Simd for Four<S> {
     #[inline(always)]
     fn zero_below(x: Self::F32, least: f32, y: Self::F32) -> Self::F32 {
         Singles::from_parts(|i| S::zero_below(x.0[i], least, y.0[i]))
+    }
+    #[inline(always)]
+    fn add_product_from(x: Self::F32, least: f32, sum: Self::F32, [a, b]: [Self::F32; 2]) -> Self::F32 {
+        Singles::from_parts(|i| S::add_product_from(x.0[i], least, sum.0[i], [a.0[i], b.0[i]]))
     }
     #[inline(always)]
     fn at_most(x: Self::F32, high: f32) -> Self::F32 {

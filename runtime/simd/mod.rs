@@ -149,6 +149,13 @@ pub unsafe trait Simd: Memory<Set = Self> + Copy + Send + Sync + 'static {
     fn zero_below(x: Self::F32, least: f32, y: Self::F32) -> Self::F32 {
         Self::F32::select(x.lt(Self::F32::splat(least)), Self::F32::splat(0.0), y)
     }
+    /// Whether [`Simd::add_product_from`] is as fast as a sum.
+    const ADDS_SOME_PRODUCTS: bool = false;
+    /// `sum + a · b`, rounded once, and `sum` where `x < least`.
+    #[inline(always)]
+    fn add_product_from(x: Self::F32, least: f32, sum: Self::F32, [a, b]: [Self::F32; 2]) -> Self::F32 {
+        Self::F32::select(x.lt(Self::F32::splat(least)), sum, a.mul_add(b, sum))
+    }
     /// `x` up to `high`; NaN stays.
     #[inline(always)]
     fn at_most(x: Self::F32, high: f32) -> Self::F32 {

@@ -82,6 +82,17 @@ unsafe impl Simd for Avx512 {
             y.0
         )))
     }
+    const ADDS_SOME_PRODUCTS: bool = true;
+    #[inline(always)]
+    fn add_product_from(x: F32x16, least: f32, sum: F32x16, [a, b]: [F32x16; 2]) -> F32x16 {
+        // As in `zero_below`.
+        F32x16(intrinsic!(_mm512_mask3_fmadd_ps(
+            a.0,
+            b.0,
+            sum.0,
+            _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(x.0, _mm512_set1_ps(least))
+        )))
+    }
     #[inline(always)]
     fn at_most(x: F32x16, high: f32) -> F32x16 {
         // The second operand is the result where either is NaN.

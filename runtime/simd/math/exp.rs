@@ -148,10 +148,14 @@ fn scaled<S: Simd>(x: S::F32) -> S::F32 {
 /// `(1 + s) 2^n`, `more` added to the bits of the power.
 #[inline(always)]
 fn times_power<S: Simd>(Near { s, n: _, count }: Near<S>, more: S::I32) -> S::F32 {
-    // Sixteenths of the power are looked up, whole powers are added to the exponent.
-    let power = S::to_bits(S::lookup16(&POWERS_LESS, count)).add(count.shl(S::I32::splat(19)));
-    let power = S::from_bits(power.add(more));
+    let power = S::from_bits(power_bits::<S>(count).add(more));
     s.mul_add(power, power)
+}
+
+/// The bits of `2^n`: sixteenths are looked up, whole powers are added to the exponent.
+#[inline(always)]
+fn power_bits<S: Simd>(count: S::I32) -> S::I32 {
+    S::to_bits(S::lookup16(&POWERS_LESS, count)).add(count.shl(S::I32::splat(19)))
 }
 
 /// `exp(x - peak)`, and 0 where `peak` is −∞.
@@ -181,14 +185,26 @@ const LEAST_TERM: f32 = -87.0;
 /// ln 2, which `n` times is less than `2^-28 |x|` of itself, and so less than 2^-29.
 #[inline(always)]
 pub fn exp_term<S: Simd>(x: S::F32) -> S::F32 {
-    S::zero_below(x, LEAST_TERM, exp_shifted::<S>(x, all::<S>(0.0)))
+    let (r, n, count) = sixteenths::<S>(x);
+    S::zero_below(x, LEAST_TERM, near_power::<S>(r, n, count))
 }
 
-/// `exp(x) 2^-k`, if that is a normal number, for a whole `|k| < 2^17`: without the rest of ln 2, so times
-/// `exp(n LN2[1])`.
+/// `sum + exp(x) 2^-k`, the latter if `x >= least` and it is a normal number, for a whole `|k| < 2^17`: without the rest
+/// of ln 2, so times `exp(n LN2[1])`.
 #[inline(always)]
-pub(super) fn exp_shifted<S: Simd>(x: S::F32, k: S::F32) -> S::F32 {
+pub(super) fn add_shifted<S: Simd>(sum: S::F32, x: S::F32, k: S::F32, least: f32) -> S::F32 {
     let (r, n, count) = sixteenths_from::<S>(x, all::<S>(SIXTEENTHS).sub(k));
+    if S::ADDS_SOME_PRODUCTS {
+        // `1 + s` is rounded, where else its product with the power is.
+        let near = polynomial(r, [1.0, 1.0, EXP_NEAR[0], EXP_NEAR[1]]);
+        return S::add_product_from(x, least, sum, [near, S::from_bits(power_bits::<S>(count))]);
+    }
+    sum.add(S::zero_below(x, least, near_power::<S>(r, n, count)))
+}
+
+/// `exp(r) 2^n`, if that is a normal number.
+#[inline(always)]
+fn near_power<S: Simd>(r: S::F32, n: S::F32, count: S::I32) -> S::F32 {
     let s = polynomial(r, EXP_NEAR).mul_add(r.mul(r), r);
     times_power::<S>(Near { s, n, count }, S::I32::splat(0))
 }

@@ -7,7 +7,7 @@
 //! 2018, scale the sum anew whenever the maximum so far grows.)
 
 use super::all;
-use super::exp::{LN2, exp_near, exp_shifted};
+use super::exp::{LN2, add_shifted, exp_near};
 use crate::simd::{One, Simd};
 
 /// Where `exp(x) 2^-k` is a number that can be summed.
@@ -42,14 +42,14 @@ impl Window {
         Window { first, k, least: k * std::f32::consts::LN_2 + LEAST }
     }
 
-    /// `exp(x) 2^-k`, within a few units of the last place, and but for a factor that is the same for all near one
-    /// another; 0 below the window, any number above it, and NaN of NaN.
+    /// `sum + exp(x) 2^-k`, the latter within a few units of the last place, and but for a factor that is the same for
+    /// all near one another; the sum for `x` below the window, any number above it, and NaN of NaN.
     #[inline(always)]
-    pub fn exp<S: Simd>(self, x: S::F32) -> S::F32 {
-        S::zero_below(x, self.least, exp_shifted::<S>(x, all::<S>(self.k)))
+    pub fn add<S: Simd>(self, sum: S::F32, x: S::F32) -> S::F32 {
+        add_shifted::<S>(sum, x, all::<S>(self.k), self.least)
     }
 
-    /// `Σ exp(x - max)` of `n` numbers, given the maximum and the sum of [`Window::exp`]. `None` if that is not within the
+    /// `Σ exp(x - max)` of `n` numbers, given the maximum and the sum of [`Window::add`]. `None` if that is not within the
     /// window, or if all may be equal: exp(0) = 1 adds up without rounding, another number is rounded alike each time.
     #[inline(always)]
     #[must_use]
