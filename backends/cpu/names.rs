@@ -48,6 +48,11 @@ pub fn far(param: ParamId) -> Ident {
     name("f", param.at())
 }
 
+/// What the caches are asked for where a tensor's rows are read in pieces.
+pub fn pieces(param: ParamId) -> Ident {
+    name("pieces", param.at())
+}
+
 /// An argument as the caller passed it.
 pub fn argument(param: ParamId) -> Ident {
     name("a", param.at())

@@ -143,6 +143,8 @@ impl Emitter<'_> {
 /// The pieces that a lane loop reads of a row at once: the halves that a rotary embedding turns.
 pub struct Pieces {
     pub tensor: ParamId,
+    /// Which dimension the rows are.
+    pub rows: usize,
     /// Which dimension counts them, by literals from 0 on.
     pub dimension: usize,
     pub count: isize,
@@ -167,14 +169,32 @@ impl Emitter<'_> {
             let numbers = loads.iter().map(|index| self.piece(&index[dimension]));
             let numbers: BTreeSet<isize> = numbers.collect::<Option<_>>()?;
             let count = numbers.len() as isize;
-            let fits = before.iter().any(|index| is_bare(index, rows))
-                && is_bare(&after[0], lanes)
+            let rows = before.iter().position(|index| is_bare(index, rows))?;
+            let fits = is_bare(&after[0], lanes)
                 && count > 1
                 && numbers.into_iter().eq(0..count)
                 && loads.iter().all(is_alike);
-            fits.then_some(Pieces { tensor, dimension, count })
+            fits.then_some(Pieces { tensor, rows, dimension, count })
         });
         pieces.collect()
+    }
+
+    /// Before a lane loop: what it asks for.
+    pub fn ask_for_pieces(&self, pieces: &[Pieces], lanes: AxisId) -> TokenStream {
+        let (private, extent) = (&self.private, self.extent(lanes));
+        let next = pieces.iter().map(|Pieces { tensor, rows, dimension, count }| {
+            let (next, view) = (names::pieces(*tensor), names::param(*tensor));
+            let element = self.element(self.tensor(*tensor).0);
+            quote! {
+                let #next = #private::cpu::Pieces::new::<#element>(
+                    #view.strides[#rows],
+                    (#extent, #view.strides[#dimension]),
+                    #count,
+                    <__S as #private::simd::Simd>::LANES,
+                );
+            }
+        });
+        quote!(#(#next)*)
     }
 
     /// The number that a literal index is.
