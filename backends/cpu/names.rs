@@ -49,8 +49,8 @@ pub fn far(param: ParamId) -> Ident {
 }
 
 /// What the caches are asked for where a tensor's rows are read in pieces.
-pub fn pieces(param: ParamId) -> Ident {
-    name("pieces", param.at())
+pub fn next_row(param: ParamId) -> Ident {
+    name("next", param.at())
 }
 
 /// An argument as the caller passed it.

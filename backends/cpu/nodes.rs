@@ -219,7 +219,7 @@ impl Emitter<'_> {
         let (position, extent) = (names::position(axis), self.extent(axis));
         let [n, slot, unit, done] = ["n", "slot", "unit", "done"].map(names::plain);
         let is_heavy = info.is_heavy;
-        let ask_for_pieces = self.ask_for_pieces(&info.pieces, axis);
+        let ask_for_pieces = self.ask_for_pieces(&info.pieces, rows, axis);
         let four = four.map_or_else(|| quote!(0), |four| quote!(if #unit { #four } else { 0 }));
         Ok(quote! {
             #(#starts)*

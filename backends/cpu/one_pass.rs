@@ -35,11 +35,13 @@ pub struct OnePass<'n> {
     pub reads: Vec<(ParamId, usize)>,
 }
 
-/// An exponential in the window, of a value. Its loop has the sum so far with it in its place.
+/// An exponential in the window, which is only summed. In the pass its name stands for the sum so far and it, as one
+/// operation may find both.
 #[derive(Clone, Copy)]
 pub struct Exponential {
     pub value: ValueId,
     pub of: ValueId,
+    /// The reduction.
     pub sum: ValueId,
 }
 

@@ -175,12 +175,12 @@ impl<'s> Emitter<'s> {
             At::Lanes(_, lanes) => {
                 lanes.has_reduction.set(true);
                 let (slot, n) = (names::plain("slot"), names::plain("n"));
-                let identity = self.splat(self.identity(value), self.elem(value), at);
-                let live = quote!(#private::cpu::live(#operand, #n, #identity));
                 if lanes.in_window.is_some_and(|exponential| exponential.sum == value) {
-                    // It is what was added.
+                    // The exponential is the sum with it; lanes that are none keep the sum before.
                     return quote!(#name[#slot] = #private::cpu::live(#operand, #n, #name[#slot]););
                 }
+                let identity = self.splat(self.identity(value), self.elem(value), at);
+                let live = quote!(#private::cpu::live(#operand, #n, #identity));
                 match self.peak(value, op) {
                     // NaN makes the sum NaN that is beside it.
                     Some(least) if self.is_beside_window(value, lanes) => {
@@ -193,16 +193,14 @@ impl<'s> Emitter<'s> {
         }
     }
 
-    /// The accumulators of a sum in a lane loop, of one vector or of four.
-    pub fn accumulator(&self, value: ValueId, at: At<'_>) -> TokenStream {
+    /// What a lane loop has accumulated so far, for one vector or for four.
+    pub fn accumulator(&self, value: ValueId, lanes: &LaneLoop) -> TokenStream {
         let (private, name, slot) = (&self.private, names::state(value), names::plain("slot"));
-        match at {
-            At::Lanes(_, lanes) if lanes.in_fours.get() => {
-                let (part, scalar) = (names::plain("part"), self.scalar(self.elem(value)));
-                quote!(<#scalar as #private::simd::Lane>::four::<__S>(#[inline(always)] |#part: usize| #name[#part]))
-            }
-            At::Lanes(..) | At::Scalar => quote!(#name[#slot]),
+        if !lanes.in_fours.get() {
+            return quote!(#name[#slot]);
         }
+        let (part, scalar) = (names::plain("part"), self.scalar(self.elem(value)));
+        quote!(<#scalar as #private::simd::Lane>::four::<__S>(#[inline(always)] |#part: usize| #name[#part]))
     }
 
     fn extreme_step(

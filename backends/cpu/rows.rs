@@ -179,17 +179,17 @@ impl Emitter<'_> {
         pieces.collect()
     }
 
-    /// Before a lane loop: what it asks for.
-    pub fn ask_for_pieces(&self, pieces: &[Pieces], lanes: AxisId) -> TokenStream {
+    /// Before a lane loop of a row: what it asks for.
+    pub fn ask_for_pieces(&self, pieces: &[Pieces], rows: Option<AxisId>, lanes: AxisId) -> TokenStream {
         let (private, extent) = (&self.private, self.extent(lanes));
-        let next = pieces.iter().map(|Pieces { tensor, rows, dimension, count }| {
-            let (next, view) = (names::pieces(*tensor), names::param(*tensor));
+        let rows = rows.map_or_else(|| quote!(1), |rows| self.extent(rows));
+        let next = pieces.iter().map(|Pieces { tensor, rows: dimension, dimension: counts, count }| {
+            let (next, view) = (names::next_row(*tensor), names::param(*tensor));
             let element = self.element(self.tensor(*tensor).0);
             quote! {
-                let #next = #private::cpu::Pieces::new::<#element>(
-                    #view.strides[#rows],
-                    (#extent, #view.strides[#dimension]),
-                    #count,
+                let #next = #private::cpu::NextRow::in_pieces::<#element>(
+                    (#rows, #view.strides[#dimension]),
+                    (#extent, #view.strides[#counts], #count),
                     <__S as #private::simd::Simd>::LANES,
                 );
             }
@@ -214,7 +214,7 @@ impl Emitter<'_> {
                 for Pieces { tensor, count, .. } in self.pieces(Some(*rows), *axis, body) {
                     let (lanes, name) = (&self.kernel.axes[*axis].key, &self.kernel.params[tensor].name);
                     words += &format!(
-                        "lanes {lanes}: {count} pieces of {name} at once; if they are a whole row and no other loop reads it, they ask for the next row line by line\n"
+                        "lanes {lanes}: {count} pieces of {name} at once; if they are a whole row and no other loop reads it, they ask for a row ahead line by line\n"
                     );
                 }
             }

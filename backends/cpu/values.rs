@@ -226,11 +226,11 @@ impl Emitter<'_> {
         let private = &self.private;
         let simd = quote!(#private::simd);
         let operand = |value: &ValueId| self.operand(*value, at);
-        if let At::Lanes(_, LaneLoop { in_window: Some(exponential), .. }) = at
+        if let At::Lanes(_, lanes @ LaneLoop { in_window: Some(exponential), .. }) = at
             && exponential.value == value
         {
             let (set, window, of) = (self.set(at), names::plain("window"), operand(&exponential.of));
-            let sum = self.accumulator(exponential.sum, at);
+            let sum = self.accumulator(exponential.sum, lanes);
             return quote!(#window.add::<#set>(#sum, #of));
         }
         match &self.kernel.values[value].op {

@@ -236,10 +236,10 @@ fn pieces_of_rows() {
             let angles = [1, 2].map(|seed| tame::<f32>(seed, &[m, h], Layout::Dense));
             let x = tame::<f32>(at as u64, &[m, 2, h], layout);
             let out = Tensor::<f32>::zeros((m, 2, h));
-            check!(rope::<f32>(&x, &angles[0], &angles[1]) -> out; [Within::Sum(2, 4.0)]; "m=3", "h=16"; context);
+            check!(rope::<f32>(&x, &angles[0], &angles[1]) -> out; [Within::Sum(2, 4.0)]; "m=3", "h=16", "stream=1", "stream=1,h=16"; context);
             let x = tame::<bf16>(at as u64, &[m, 2, h], layout);
             let out = Tensor::<bf16>::zeros((m, 2, h));
-            check!(rope::<bf16>(&x, &angles[0], &angles[1]) -> out; [Within::Sum(2, 4.0)]; "m=3", "h=16"; context);
+            check!(rope::<bf16>(&x, &angles[0], &angles[1]) -> out; [Within::Sum(2, 4.0)]; "m=3", "h=16", "stream=1", "stream=1,h=16"; context);
             let x = tame::<f32>(at as u64, &[m, 3, h], layout);
             let out = Tensor::<f32>::zeros((m, h));
             check!(outer_thirds(&x) -> out; [Within::Sum(2, 4.0)]; "m=3"; context);

@@ -22,7 +22,7 @@ pub use buffers::{Slots, fill, room, rows_at_once};
 pub(crate) use dot::is_packed_or_kept;
 pub use dot::{PackedSide, SharedPacked, Side, dot, pack};
 pub use lanes::{convert, convert_to_float, divide_by, each_of_four, fours, lanes, narrow, splat, zero};
-pub use places::{Pieces, Place, Places, far};
+pub use places::{NextRow, Place, Places, far};
 pub use reduce::{Extreme, Peak, live};
 
 pub use crate::simd::Window;

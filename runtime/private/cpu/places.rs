@@ -70,7 +70,7 @@ impl<'a> Place<'a> {
     /// Has a load of lanes from `position` on in piece number `piece` of a row ask for what is next.
     #[inline(always)]
     #[must_use]
-    pub fn ask_for_piece(mut self, next: &Pieces, piece: isize, position: usize) -> Place<'a> {
+    pub fn ask_for_piece(mut self, next: &NextRow, piece: isize, position: usize) -> Place<'a> {
         self.row = next.row + next.each_piece * piece + next.each_lane * position as isize;
         self.further = next.further;
         self
@@ -231,7 +231,7 @@ fn ask<E, const WRITES: bool>(at: *const E) {
 
 /// What a loop asks for that reads a row's pieces at once.
 #[derive(Clone, Copy, Debug)]
-pub struct Pieces {
+pub struct NextRow {
     /// So many elements ahead, and so many bytes further,
     row: isize,
     further: usize,
@@ -240,52 +240,42 @@ pub struct Pieces {
     each_lane: isize,
 }
 
-/// Bytes ahead of a row's pieces that the caches are asked for at least: so many rows if those are short. Of rows of 4 KiB
-/// one was measured to be late (rope of 4096 × 1024 1.1 times), of 8 KiB two to be slower.
+/// Bytes ahead of a row's pieces that the caches are asked for at most, unless a row has more. Of rows of 4 KiB one was
+/// measured to be late (rope of 4096 × 1024 1.1 times), of 8 KiB two to be slower.
 const PIECES_AHEAD: isize = 8192;
 
-impl Pieces {
-    /// Of `count` pieces of `length`, `step` elements apart, in rows `stride` apart, of which each load takes `lanes`.
-    /// Where pieces follow one another and are the whole row, they ask together for a row that follows from its beginning
-    /// on, line by line, which memory gives faster than lines in as many places (rope of 4096 × 4096 1.12 times);
-    /// elsewhere as [`Place::ask_for_row`] does.
+impl NextRow {
+    /// Of so many `rows`, `stride` apart, which have `count` pieces of `length`, `step` elements apart, of which each load
+    /// takes `lanes`. Where pieces follow one another and are the whole row, they ask together for a row that follows from
+    /// its beginning on, line by line, which memory gives faster than lines in as many places (rope of 4096 × 4096 1.12
+    /// times): the next row or a later one, up to a quarter of all, as others may be elsewhere. Else as
+    /// [`Place::ask_for_row`] does.
     #[inline(always)]
     #[must_use]
-    pub fn new<E: Element>(
-        stride: isize,
-        (length, step): (usize, isize),
-        count: isize,
+    pub fn in_pieces<E: Element>(
+        (rows, stride): (usize, isize),
+        (length, step, count): (usize, isize, isize),
         lanes: usize,
-    ) -> Pieces {
+    ) -> NextRow {
         let is_whole = step == length as isize
             && stride == step.wrapping_mul(count)
             && stride.unsigned_abs() <= LONGEST_ROW;
         if !is_whole {
             let Place { row, further, .. } = Place::new(0, None).ask_for_row(stride, length, None);
-            return Pieces { row, further, each_piece: 0, each_lane: 0 };
+            return NextRow { row, further, each_piece: 0, each_lane: 0 };
         }
         let bytes = Ord::max(stride * size_of::<E>() as isize, 1);
-        let row = Ord::max(PIECES_AHEAD / bytes, 1) * stride;
-        // Hidden, or each load would choose anew between a product and 0.
+        let ahead = Ord::min(PIECES_AHEAD / bytes, (rows / 4) as isize);
+        // Else each load would choose anew between a product and 0.
         let (each_piece, each_lane) = (hidden(lanes as isize - step), hidden(count - 1));
-        Pieces { row, further: 0, each_piece, each_lane }
+        NextRow { row: Ord::max(ahead, 1) * stride, further: 0, each_piece, each_lane }
     }
 }
 
 /// The number, of which the compiler knows nothing more.
 #[inline(always)]
 fn hidden(number: isize) -> isize {
-    #[cfg(all(target_arch = "x86_64", not(miri)))]
-    {
-        let mut number = number;
-        // SAFETY: no instruction.
-        unsafe {
-            std::arch::asm!("/* {0} */", inout(reg) number, options(pure, nomem, nostack, preserves_flags));
-        }
-        number
-    }
-    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-    number
+    crate::simd::dot::hidden(std::ptr::without_provenance::<u8>(number as usize)).addr() as isize
 }
 
 /// A place for each lane.
@@ -356,7 +346,8 @@ impl<S: Simd> Places<'_, S> {
 
 #[cfg(test)]
 mod tests {
-    use super::{AHEAD, LONGEST_ROW, Pieces, Place, far};
+    use super::{AHEAD, LONGEST_ROW, NextRow, Place, far};
+    use crate::f16;
 
     #[test]
     fn a_row_ahead_is_some_kilobytes_or_whole_rows_where_they_are_apart() {
@@ -367,28 +358,35 @@ mod tests {
     }
 
     #[test]
-    fn pieces_ask_for_the_next_row_line_by_line() {
+    fn pieces_ask_for_a_row_ahead_line_by_line() {
         // Rows of three pieces of 64: each asks from where it is.
-        let asked = |next: &Pieces, piece, position| {
+        let asked = |next: &NextRow, piece, position| {
             let place = Place::new(0, None).ask_for_piece(next, piece, position as usize);
             assert_eq!(place.further, 0);
             place.row + 64 * piece + position
         };
-        let lines = |next: &Pieces| -> Vec<isize> {
-            [0, 16, 32, 48].iter().flat_map(|at| [0, 1, 2].map(|piece| asked(next, piece, *at))).collect()
+        let lines = |rows| -> Vec<isize> {
+            let next = NextRow::in_pieces::<f32>((rows, 192), (64, 64, 3), 16);
+            [0, 16, 32, 48].iter().flat_map(|at| [0, 1, 2].map(|piece| asked(&next, piece, *at))).collect()
         };
-        // Rows of 768 bytes, of 6 KiB, and of 12.
-        let wanted = |ahead: isize| (0..12).map(|line| ahead + 16 * line).collect::<Vec<_>>();
-        assert_eq!(lines(&Pieces::new::<f32>(192, (64, 64), 3, 16)), wanted(10 * 192));
-        let next = Pieces::new::<f32>(1536, (512, 512), 3, 16);
-        assert_eq!((next.row, next.each_piece, next.each_lane), (1536, 16 - 512, 2));
-        assert_eq!(Pieces::new::<f32>(3072, (1024, 1024), 3, 16).row, 3072);
+        // Of rows of 768 bytes ten, or a quarter of all, or one.
+        let wanted = |ahead: isize| (0..12).map(|line| 192 * ahead + 16 * line).collect::<Vec<_>>();
+        assert_eq!([1000, 40, 32, 3, 0].map(lines), [10, 10, 8, 1, 1].map(wanted));
+        // Of 6 KiB and 12 one; of half as large elements two.
+        let next = |length| NextRow::in_pieces::<f32>((1000, 3 * length), (length as usize, length, 3), 16);
+        assert_eq!((next(512).row, next(512).each_piece, next(512).each_lane), (1536, 16 - 512, 2));
+        assert_eq!((next(1024).row, next(0).row), (3072, 0));
+        assert_eq!(NextRow::in_pieces::<f16>((1000, 2048), (1024, 1024, 2), 16).row, 4096);
         // Elsewhere there is something between the pieces, or the rows, or a row is longer than what is read.
         for (stride, length, step) in [(192, 60, 64), (200, 64, 64), (128, 64, 64), (-192, 64, -64)] {
-            let next = Pieces::new::<f32>(stride, (length, step), 3, 16);
+            let next = NextRow::in_pieces::<f32>((1000, stride), (length, step, 3), 16);
             let place = Place::new(0, None).ask_for_piece(&next, 1, 16);
             assert_eq!((place.row, place.further), (stride, 0));
         }
+        // A row too long to stay in the caches is not asked for.
+        let long = 2 * LONGEST_ROW as isize;
+        let next = NextRow::in_pieces::<f32>((1000, long), (LONGEST_ROW, long / 2, 2), 16);
+        assert_eq!((next.row, next.further, next.each_piece, next.each_lane), (0, AHEAD, 0, 0));
     }
 
     #[test]

@@ -35,7 +35,7 @@ fn stay() {
     all(target_arch = "x86_64", not(miri)),
     expect(clippy::pointers_in_nomem_asm_block, reason = "nothing is done with the memory")
 )]
-pub(super) fn hidden<T>(pointer: *const T) -> *const T {
+pub(crate) fn hidden<T>(pointer: *const T) -> *const T {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     {
         let mut pointer = pointer;

@@ -40,6 +40,7 @@ pub use amx::TiledTile;
 pub(crate) use describe::{Described, describe, unit_multiply_adds};
 pub use kept::Kept;
 pub use memory::Scratch;
+pub(crate) use micro::hidden;
 pub(crate) use packed::is_as_good_as_packed;
 pub use packed::{Packed, PackedTile, has_matrix_unit, panel_width};
 use product::{Problem, product};

@@ -90,7 +90,7 @@ pub fn exp<S: Simd>(x: S::F32) -> S::F32 {
     // The power is 2^31 times as large where x is negative, half as large elsewhere: never subnormal, nor infinite.
     let up = S::to_bits(x).and(S::I32::splat(i32::MIN)).shr(S::I32::splat(3)).and(S::I32::splat(32 << 23));
     let down = S::from_bits(S::I32::splat(128 << 23).sub(up));
-    S::zero_below(x, LEAST, times_power::<S>(near::<S>(x), up.sub(S::I32::splat(1 << 23)))).mul(down)
+    S::zero_below(x, LEAST, near::<S>(x).times_power(up.sub(S::I32::splat(1 << 23)))).mul(down)
 }
 
 /// `exp(x)` for `x <= 0` and NaN, the same number: without a bound above.
@@ -100,7 +100,7 @@ pub fn exp_down<S: Simd>(x: S::F32) -> S::F32 {
         return scaled::<S>(x);
     }
     let up = S::I32::splat(32 << 23);
-    S::zero_below(x, LEAST, times_power::<S>(near::<S>(x), up)).mul(all::<S>(2f32.powi(-32)))
+    S::zero_below(x, LEAST, near::<S>(x).times_power(up)).mul(all::<S>(2f32.powi(-32)))
 }
 
 /// `exp(x) = (1 + s) 2^n`, `n` a multiple of 1/16 that the last four bits of `count` are sixteenths of, and those above
@@ -114,8 +114,7 @@ struct Near<S: Simd> {
 #[inline(always)]
 fn near<S: Simd>(x: S::F32) -> Near<S> {
     let (r, n, count) = sixteenths::<S>(x);
-    let r = n.mul_add(all::<S>(-LN2[1]), r);
-    Near { s: polynomial(r, EXP_NEAR).mul_add(r.mul(r), r), n, count }
+    Near::new(n.mul_add(all::<S>(-LN2[1]), r), n, count)
 }
 
 /// Next to this number floats are multiples of 1/16, of which the last bits count the sixteenths.
@@ -145,11 +144,19 @@ fn scaled<S: Simd>(x: S::F32) -> S::F32 {
     S::scale_floor(S::F32::select(some, s.mul_add(power, power), all::<S>(0.0)), n)
 }
 
-/// `(1 + s) 2^n`, `more` added to the bits of the power.
-#[inline(always)]
-fn times_power<S: Simd>(Near { s, n: _, count }: Near<S>, more: S::I32) -> S::F32 {
-    let power = S::from_bits(power_bits::<S>(count).add(more));
-    s.mul_add(power, power)
+impl<S: Simd> Near<S> {
+    /// Of `r + n ln 2`.
+    #[inline(always)]
+    fn new(r: S::F32, n: S::F32, count: S::I32) -> Self {
+        Near { s: polynomial(r, EXP_NEAR).mul_add(r.mul(r), r), n, count }
+    }
+
+    /// `(1 + s) 2^n`, `more` added to the bits of the power.
+    #[inline(always)]
+    fn times_power(self, more: S::I32) -> S::F32 {
+        let power = S::from_bits(power_bits::<S>(self.count).add(more));
+        self.s.mul_add(power, power)
+    }
 }
 
 /// The bits of `2^n`: sixteenths are looked up, whole powers are added to the exponent.
@@ -186,10 +193,10 @@ const LEAST_TERM: f32 = -87.0;
 #[inline(always)]
 pub fn exp_term<S: Simd>(x: S::F32) -> S::F32 {
     let (r, n, count) = sixteenths::<S>(x);
-    S::zero_below(x, LEAST_TERM, near_power::<S>(r, n, count))
+    S::zero_below(x, LEAST_TERM, Near::<S>::new(r, n, count).times_power(S::I32::splat(0)))
 }
 
-/// `sum + exp(x) 2^-k`, the latter if `x >= least` and it is a normal number, for a whole `|k| < 2^17`: without the rest
+/// `sum + exp(x) 2^-k`, the latter unless `x < least`, if it is a normal number, for a whole `|k| < 2^17`: without the rest
 /// of ln 2, so times `exp(n LN2[1])`.
 #[inline(always)]
 pub(super) fn add_shifted<S: Simd>(sum: S::F32, x: S::F32, k: S::F32, least: f32) -> S::F32 {
@@ -199,14 +206,7 @@ pub(super) fn add_shifted<S: Simd>(sum: S::F32, x: S::F32, k: S::F32, least: f32
         let near = polynomial(r, [1.0, 1.0, EXP_NEAR[0], EXP_NEAR[1]]);
         return S::add_product_from(x, least, sum, [near, S::from_bits(power_bits::<S>(count))]);
     }
-    sum.add(S::zero_below(x, least, near_power::<S>(r, n, count)))
-}
-
-/// `exp(r) 2^n`, if that is a normal number.
-#[inline(always)]
-fn near_power<S: Simd>(r: S::F32, n: S::F32, count: S::I32) -> S::F32 {
-    let s = polynomial(r, EXP_NEAR).mul_add(r.mul(r), r);
-    times_power::<S>(Near { s, n, count }, S::I32::splat(0))
+    sum.add(S::zero_below(x, least, Near::<S>::new(r, n, count).times_power(S::I32::splat(0))))
 }
 
 /// [`exp_below`] as a term of a sum that has 1 in it unless `peak` is −∞.

@@ -1,7 +1,7 @@
 //! Mathematical functions, written once over the vector operations.
 //!
 //! Every f32 function is evaluated in f32 lanes with fused multiply-add, except `pow`, which goes
-//! through f64 lanes. Results are the same on all instruction sets.
+//! through f64 lanes. Results are the same on all instruction sets, but for what [`Window`] adds.
 //!
 //! The reductions are Cody and Waite's ("Software Manual for the Elementary Functions", 1980), with
 //! the constants split for fused multiply-add; the tail of the normal distribution is `exp(-t²/2)` times a

@@ -250,6 +250,31 @@ fn masks_equal_truth_values() {
     everywhere_and_of_four::<Bool>();
 }
 
+/// What works on f32 alone.
+struct OfBounds;
+
+impl Check for OfBounds {
+    fn under<S: Simd>() {
+        blocks::<S, f32>(|a, b| {
+            let (x, y) = (vector::<S, f32>(a), vector::<S, f32>(b));
+            for least in [0.0, -87.0, f32::INFINITY, f32::NAN] {
+                let (kept, sum) = (S::zero_below(x, least, y), S::add_product_from(x, least, y, [x, y]));
+                for i in 0..S::LANES {
+                    let expected = if a[i] < least { 0.0 } else { b[i] };
+                    equal(S::NAME, "zero_below", a[i], b[i], Vector::lane(kept, i), expected);
+                    let expected = if a[i] < least { b[i] } else { a[i].mul_add(b[i], b[i]) };
+                    equal(S::NAME, "add_product_from", a[i], b[i], Vector::lane(sum, i), expected);
+                }
+            }
+        });
+    }
+}
+
+#[test]
+fn lanes_below_a_bound_are_left_out() {
+    everywhere_and_of_four::<OfBounds>();
+}
+
 struct Iota;
 
 impl Check for Iota {
