@@ -254,8 +254,8 @@ fn stores_lanes(row: &[Node]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    /// How often what a kernel that stores an expression becomes asks for a piece, and for nothing.
-    fn asks(expression: &str) -> [usize; 2] {
+    /// What a kernel that stores an expression becomes.
+    fn emitted(expression: &str) -> String {
         let source = format!(
             "fn k<M, P, H>(x: &Tensor<f32, (M, P, H)>, y: &Tensor<f32, (M, H)>, w: &Tensor<f32, (P, H)>,
                            out: &mut Tensor<f32, (M, H)>) {{
@@ -264,8 +264,23 @@ mod tests {
             }}"
         );
         let kernel = crate::cpu::tests::kernel(&source);
-        let tokens = crate::cpu::emit(&kernel, &syn::parse_quote!(::tilewright)).to_string();
+        crate::cpu::emit(&kernel, &syn::parse_quote!(::tilewright)).to_string()
+    }
+
+    /// How often it asks for a piece, and for nothing.
+    fn asks(expression: &str) -> [usize; 2] {
+        let tokens = emitted(expression);
         ["ask_for_piece", "ask_for_nothing"].map(|what| tokens.matches(what).count())
+    }
+
+    #[test]
+    fn pieces_are_asked_for_by_rows_and_lanes() {
+        let tokens = emitted("x[(m, 0, ..)] + x[(m, 1, ..)]").replace(' ', "");
+        let (_, begin) = tokens.split_once("NextRow::in_pieces::<f32>").expect("it asks for pieces");
+        // The rows of a block and their stride; the lanes, and the stride and number of pieces.
+        let (rows, lanes) =
+            ("(((t0-b0)asusize,p0.strides[0usize])", ",((t1-b1)asusize,p0.strides[1usize],2isize)");
+        assert!(begin.starts_with(&format!("{rows}{lanes}")), "{}", &begin[..120]);
     }
 
     #[test]

@@ -248,7 +248,7 @@ impl NextRow {
     /// Of so many `rows`, `stride` apart, which have `count` pieces of `length`, `step` elements apart, of which each load
     /// takes `lanes`. Where pieces follow one another and are the whole row, they ask together for a row that follows from
     /// its beginning on, line by line, which memory gives faster than lines in as many places (rope of 4096 × 4096 1.12
-    /// times): the next row or a later one, up to a quarter of all, as others may be elsewhere. Else as
+    /// times): the next row or a later one, up to a quarter of `rows`, as those of other blocks may be elsewhere. Else as
     /// [`Place::ask_for_row`] does.
     #[inline(always)]
     #[must_use]
@@ -372,7 +372,7 @@ mod tests {
         // Of rows of 768 bytes ten, or a quarter of all, or one.
         let wanted = |ahead: isize| (0..12).map(|line| 192 * ahead + 16 * line).collect::<Vec<_>>();
         assert_eq!([1000, 40, 32, 3, 0].map(lines), [10, 10, 8, 1, 1].map(wanted));
-        // Of 6 KiB and 12 one; of half as large elements two.
+        // Of 6 KiB one, of 12 one; of 4 two, whose elements have two bytes here.
         let next = |length| NextRow::in_pieces::<f32>((1000, 3 * length), (length as usize, length, 3), 16);
         assert_eq!((next(512).row, next(512).each_piece, next(512).each_lane), (1536, 16 - 512, 2));
         assert_eq!((next(1024).row, next(0).row), (3072, 0));
@@ -383,7 +383,7 @@ mod tests {
             let place = Place::new(0, None).ask_for_piece(&next, 1, 16);
             assert_eq!((place.row, place.further), (stride, 0));
         }
-        // A row too long to stay in the caches is not asked for.
+        // Of a row too long to stay in the caches the next is not asked for, but what follows each load.
         let long = 2 * LONGEST_ROW as isize;
         let next = NextRow::in_pieces::<f32>((1000, long), (LONGEST_ROW, long / 2, 2), 16);
         assert_eq!((next.row, next.further, next.each_piece, next.each_lane), (0, AHEAD, 0, 0));

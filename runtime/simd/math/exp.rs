@@ -196,8 +196,8 @@ pub fn exp_term<S: Simd>(x: S::F32) -> S::F32 {
     S::zero_below(x, LEAST_TERM, Near::<S>::new(r, n, count).times_power(S::I32::splat(0)))
 }
 
-/// `sum + exp(x) 2^-k`, the latter unless `x < least`, if it is a normal number, for a whole `|k| < 2^17`: without the rest
-/// of ln 2, so times `exp(n LN2[1])`.
+/// `sum + exp(x) 2^-k`, and `sum` where `x < least`, for a whole `|k| < 2^17`. From `least` on the term must be a normal
+/// number. It is without the rest of ln 2, so times `exp(n LN2[1])`.
 #[inline(always)]
 pub(super) fn add_shifted<S: Simd>(sum: S::F32, x: S::F32, k: S::F32, least: f32) -> S::F32 {
     let (r, n, count) = sixteenths_from::<S>(x, all::<S>(SIXTEENTHS).sub(k));

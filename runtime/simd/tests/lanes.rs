@@ -258,11 +258,12 @@ impl Check for OfBounds {
         blocks::<S, f32>(|a, b| {
             let (x, y) = (vector::<S, f32>(a), vector::<S, f32>(b));
             for least in [0.0, -87.0, f32::INFINITY, f32::NAN] {
-                let (kept, sum) = (S::zero_below(x, least, y), S::add_product_from(x, least, y, [x, y]));
+                let (kept, down) = (S::zero_below(x, least, y), Vector::neg(x));
+                let sum = S::add_product_from(x, least, S::F32::splat(3.0), [y, down]);
                 for i in 0..S::LANES {
                     let expected = if a[i] < least { 0.0 } else { b[i] };
                     equal(S::NAME, "zero_below", a[i], b[i], Vector::lane(kept, i), expected);
-                    let expected = if a[i] < least { b[i] } else { a[i].mul_add(b[i], b[i]) };
+                    let expected = if a[i] < least { 3.0 } else { b[i].mul_add(-a[i], 3.0) };
                     equal(S::NAME, "add_product_from", a[i], b[i], Vector::lane(sum, i), expected);
                 }
             }
