@@ -169,8 +169,8 @@ impl Emitter<'_> {
         }
         if !(lanes.pieces.is_empty() || early || last) {
             let pieces = lanes.pieces.iter().find(|pieces| pieces.tensor == tensor);
-            if let Some(Pieces { dimension, .. }) = pieces
-                && let Some(piece) = self.piece(&index[*dimension])
+            if let Some(Pieces { piece_dimension, .. }) = pieces
+                && let Some(piece) = self.piece(&index[*piece_dimension])
             {
                 let (next, position) = (names::next_row(tensor), names::position(axis));
                 return Some(quote!(.ask_for_piece(&#next, #piece, #position)));

@@ -144,9 +144,9 @@ impl Emitter<'_> {
 pub struct Pieces {
     pub tensor: ParamId,
     /// Which dimension the rows are.
-    pub rows: usize,
-    /// Which dimension counts them, by literals from 0 on.
-    pub dimension: usize,
+    pub row_dimension: usize,
+    /// Which one counts the pieces, by literals from 0 on.
+    pub piece_dimension: usize,
     pub count: isize,
 }
 
@@ -169,27 +169,27 @@ impl Emitter<'_> {
             let numbers = loads.iter().map(|index| self.piece(&index[dimension]));
             let numbers: BTreeSet<isize> = numbers.collect::<Option<_>>()?;
             let count = numbers.len() as isize;
-            let rows = before.iter().position(|index| is_bare(index, rows))?;
+            let row_dimension = before.iter().position(|index| is_bare(index, rows))?;
             let fits = is_bare(&after[0], lanes)
                 && count > 1
                 && numbers.into_iter().eq(0..count)
                 && loads.iter().all(is_alike);
-            fits.then_some(Pieces { tensor, rows, dimension, count })
+            fits.then_some(Pieces { tensor, row_dimension, piece_dimension: dimension, count })
         });
         pieces.collect()
     }
 
     /// Before a lane loop of a row: what it asks for.
     pub fn ask_for_pieces(&self, pieces: &[Pieces], rows: Option<AxisId>, lanes: AxisId) -> TokenStream {
-        let (private, extent) = (&self.private, self.extent(lanes));
-        let rows = rows.map_or_else(|| quote!(1), |rows| self.extent(rows));
-        let next = pieces.iter().map(|Pieces { tensor, rows: dimension, dimension: counts, count }| {
+        let Some(rows) = rows else { return TokenStream::new() };
+        let (private, rows, lanes) = (&self.private, self.extent(rows), self.extent(lanes));
+        let next = pieces.iter().map(|Pieces { tensor, row_dimension, piece_dimension, count }| {
             let (next, view) = (names::next_row(*tensor), names::param(*tensor));
             let element = self.element(self.tensor(*tensor).0);
             quote! {
                 let #next = #private::cpu::NextRow::in_pieces::<#element>(
-                    (#rows, #view.strides[#dimension]),
-                    (#extent, #view.strides[#counts], #count),
+                    (#rows, #view.strides[#row_dimension]),
+                    (#lanes, #view.strides[#piece_dimension], #count),
                     <__S as #private::simd::Simd>::LANES,
                 );
             }

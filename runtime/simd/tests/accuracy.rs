@@ -180,7 +180,8 @@ impl Check for InWindows {
         }
         // All the same, or not.
         let term = |window: Window, x| window.add::<S>(Vector::splat(0.0), Vector::splat(x)).lane(0);
-        let (window, [one, less]) = (Window::from(0.5), [0.5, -0.5].map(|x| term(Window::from(0.5), x)));
+        let window = Window::from(0.5);
+        let [one, less] = [0.5, -0.5].map(|x| term(window, x));
         assert!(window.sum(0.5, one, 1).is_none() && window.sum(0.5, one + one, 2).is_none());
         assert!(window.sum(0.5, one + less, 2).is_some() && window.sum(0.6, one + one, 2).is_some());
         // From -20 on instead.
